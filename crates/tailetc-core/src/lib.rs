@@ -1,6 +1,60 @@
-//! The mirror: snapshots, transactions, watches, and the backend trait.
+//! The mirror at the heart of tailetc: snapshots, transactions, watches, and the trait that
+//! backends implement.
+//!
+//! A [`Db`] holds a complete copy of an etcd key prefix in memory, as decoded values, kept current by
+//! following an etcd watch. Reading is a memory access. Writing is an optimistic transaction that
+//! returns when this copy shows it. Behind a `Db` is a [`KvBackend`](backend::KvBackend).
+//!
+//! Programs use the crate `tailetc`, which adds the backends; this crate is for those who write
+//! one.
+//!
+//! # Transactions
+//!
+//! A [`Txn`] reads from one [`Snapshot`]. Its commit succeeds only if nothing that it read, wrote
+//! or deleted has changed since; [`Db::transact`] runs it again on a conflict. A commit has three
+//! outcomes: committed, [conflict](Error::Conflict), or [unknown](Error::OutcomeUnknown).
+//!
+//! # Types
+//!
+//! A [`Collection`] names the keys below a prefix and how their values are encoded
+//! ([`Codec`]). Its [`ClonePolicy`] says what a read gives: by default an `Arc` of the cached value.
+//! Keys outside of collections are [`RAW`].
+//!
+//! # Changes
+//!
+//! [`Db::observe`] calls a function with every change before readers see it; [`Db::watch`] gives a
+//! stream. Both begin with the present state. One etcd transaction is one [`ChangeSet`].
+//!
+//! # Errors
+//!
+//! All are [`Error`], which says what the caller can do. Nothing that comes from the store makes
+//! the library panic: a value that does not decode is quarantined ([`Snapshot::quarantined`]).
+//!
+//! # Features
+//!
+//! - `json`: the codec `Json<T>`.
 
 pub mod backend;
+mod db;
+mod error;
+mod key;
 mod revision;
+mod schema;
+mod state;
+mod tail;
+mod txn;
+mod watch;
 
+pub use crate::db::{Builder, Db, Health, ObserverGuard, Options, Phase, Stats, WriteDenial};
+pub use crate::error::{BoxError, CloseReason, Error, Limit, SharedError};
+pub use crate::key::{Key, KeyRef};
 pub use crate::revision::{LeaseId, Revision};
+#[cfg(feature = "json")]
+pub use crate::schema::Json;
+pub use crate::schema::{ClonePolicy, Cloned, Codec, Collection, RAW, Raw, Shared};
+pub use crate::state::{
+    Change, ChangeKind, ChangeSet, Changes, KeyBounds, Metadata, Only, Prefix, Quarantined, Range,
+    Scan, Snapshot, Token,
+};
+pub use crate::txn::{Commit, Txn};
+pub use crate::watch::{Update, Watch, WatchMode};

@@ -16,11 +16,7 @@ pub struct BackendError {
 impl BackendError {
     /// A failure with the store's own words.
     pub fn new(kind: BackendErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            source: None,
-        }
+        Self { kind, message: message.into(), source: None }
     }
 
     /// Adds the cause.

@@ -28,11 +28,7 @@ pub trait KvBackendExt: KvBackend {
     ///
     /// Those of [`KvBackend::txn`].
     async fn put(&self, put: PutRequest) -> Result<Revision, BackendError> {
-        Ok(self
-            .txn(TxnRequest::new([put.into()]))
-            .await?
-            .header
-            .revision)
+        Ok(self.txn(TxnRequest::new([put.into()])).await?.header.revision)
     }
 
     /// Deletes keys and returns how many there were, with the store's revision afterwards.
@@ -41,9 +37,7 @@ pub trait KvBackendExt: KvBackend {
     ///
     /// Those of [`KvBackend::txn`].
     async fn delete(&self, range: KeyRange) -> Result<(i64, Revision), BackendError> {
-        let response = self
-            .txn(TxnRequest::new([DeleteRequest::new(range).into()]))
-            .await?;
+        let response = self.txn(TxnRequest::new([DeleteRequest::new(range).into()])).await?;
         match response.responses.first() {
             Some(TxnOpResponse::Delete(delete)) => Ok((delete.deleted, response.header.revision)),
             _ => Err(BackendError::new(

@@ -8,10 +8,7 @@ use crate::{LeaseId, Revision};
 
 /// etcd's response header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "etcd's ResponseHeader is frozen; fakes build it"
-)]
+#[expect(clippy::exhaustive_structs, reason = "etcd's ResponseHeader is frozen; fakes build it")]
 pub struct Header {
     /// The cluster that answered.
     pub cluster_id: u64,
@@ -34,10 +31,7 @@ pub struct KeyRange {
 impl KeyRange {
     /// Exactly one key.
     pub fn key(key: impl Into<Bytes>) -> Self {
-        Self {
-            key: key.into(),
-            end: Bytes::new(),
-        }
+        Self { key: key.into(), end: Bytes::new() }
     }
 
     /// All keys that begin with `prefix`; all keys when it is empty.
@@ -57,10 +51,7 @@ impl KeyRange {
 
     /// All keys at or after `key`.
     pub fn from_key(key: impl Into<Bytes>) -> Self {
-        Self {
-            key: key.into(),
-            end: Bytes::from_static(b"\0"),
-        }
+        Self { key: key.into(), end: Bytes::from_static(b"\0") }
     }
 
     /// The keys from `start` (inclusive) to `end` (exclusive). Empty when `end <= start`.
@@ -72,10 +63,7 @@ impl KeyRange {
         let (key, end) = (start.into(), end.into());
         if end.is_empty() || *end == *b"\0" {
             let nowhere = Bytes::from_static(b"\x01");
-            return Self {
-                key: nowhere.clone(),
-                end: nowhere,
-            };
+            return Self { key: nowhere.clone(), end: nowhere };
         }
         Self { key, end }
     }
@@ -83,10 +71,7 @@ impl KeyRange {
     /// etcd's own pair: an empty `range_end` is the single key, `\0` is everything from `key` on,
     /// anything else is `[key, range_end)`.
     pub fn from_wire(key: impl Into<Bytes>, range_end: impl Into<Bytes>) -> Self {
-        Self {
-            key: key.into(),
-            end: range_end.into(),
-        }
+        Self { key: key.into(), end: range_end.into() }
     }
 
     /// The first key of the range, etcd's `key`.
@@ -147,10 +132,7 @@ fn prefix_end(prefix: &[u8]) -> Bytes {
 
 /// A key, its value, and the metadata that the store keeps of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "etcd's KeyValue is frozen; fakes build it"
-)]
+#[expect(clippy::exhaustive_structs, reason = "etcd's KeyValue is frozen; fakes build it")]
 pub struct KeyValue {
     /// The key.
     pub key: Bytes,
@@ -178,10 +160,7 @@ pub enum EventKind {
 
 /// One change of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "etcd's Event is frozen; fakes build it"
-)]
+#[expect(clippy::exhaustive_structs, reason = "etcd's Event is frozen; fakes build it")]
 pub struct Event {
     /// What happened.
     pub kind: EventKind,

@@ -20,11 +20,7 @@ pub struct Lease {
 impl Lease {
     /// A lease.
     pub fn new(header: Header, id: LeaseId, ttl_seconds: i64) -> Self {
-        Self {
-            header,
-            id,
-            ttl_seconds,
-        }
+        Self { header, id, ttl_seconds }
     }
 }
 
@@ -53,12 +49,6 @@ impl LeaseTimeToLive {
         granted_ttl_seconds: i64,
         keys: Vec<Bytes>,
     ) -> Self {
-        Self {
-            header,
-            id,
-            ttl_seconds,
-            granted_ttl_seconds,
-            keys,
-        }
+        Self { header, id, ttl_seconds, granted_ttl_seconds, keys }
     }
 }

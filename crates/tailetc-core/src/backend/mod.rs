@@ -219,11 +219,7 @@ pub struct Capabilities {
 
 impl Default for Capabilities {
     fn default() -> Self {
-        Self {
-            max_txn_ops: 128,
-            max_request_bytes: 1_572_864,
-            reliable_progress: true,
-        }
+        Self { max_txn_ops: 128, max_request_bytes: 1_572_864, reliable_progress: true }
     }
 }
 
@@ -240,9 +236,6 @@ pub struct Status {
 impl Status {
     /// A status.
     pub fn new(header: Header, version: impl Into<String>) -> Self {
-        Self {
-            header,
-            version: version.into(),
-        }
+        Self { header, version: version.into() }
     }
 }

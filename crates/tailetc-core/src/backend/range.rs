@@ -98,11 +98,6 @@ pub struct RangeResponse {
 impl RangeResponse {
     /// A response.
     pub fn new(header: Header, kvs: Vec<KeyValue>, more: bool, count: i64) -> Self {
-        Self {
-            header,
-            kvs,
-            more,
-            count,
-        }
+        Self { header, kvs, more, count }
     }
 }

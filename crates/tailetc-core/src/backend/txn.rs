@@ -22,10 +22,7 @@ pub struct TxnRequest {
 impl TxnRequest {
     /// The operations without any condition.
     pub fn new(success: impl IntoIterator<Item = TxnOp>) -> Self {
-        Self {
-            success: success.into_iter().collect(),
-            ..Self::default()
-        }
+        Self { success: success.into_iter().collect(), ..Self::default() }
     }
 
     /// Adds conditions.
@@ -47,10 +44,7 @@ impl TxnRequest {
     ///
     /// [`Capabilities::max_txn_ops`]: crate::backend::Capabilities::max_txn_ops
     pub fn op_count(&self) -> usize {
-        self.compares
-            .len()
-            .max(self.success.len())
-            .max(self.failure.len())
+        self.compares.len().max(self.success.len()).max(self.failure.len())
     }
 
     /// The size in bytes of this request in etcd's protobuf encoding.
@@ -152,10 +146,7 @@ pub struct DeleteRequest {
 impl DeleteRequest {
     /// Deletes the keys of `range`.
     pub fn new(range: KeyRange) -> Self {
-        Self {
-            range,
-            prev_kv: false,
-        }
+        Self { range, prev_kv: false }
     }
 
     /// Asks for the pairs as they were.
@@ -200,11 +191,7 @@ pub struct Compare {
 impl Compare {
     /// A condition.
     pub fn new(range: KeyRange, target: CompareTarget, result: CompareResult) -> Self {
-        Self {
-            range,
-            result,
-            target,
-        }
+        Self { range, result, target }
     }
 
     /// `key` was last written at exactly `revision`; [`Revision::ZERO`]: is absent.
@@ -215,20 +202,13 @@ impl Compare {
 
     /// No key of `range` was written after `revision`. Deletions go unnoticed.
     pub fn unwritten_since(range: KeyRange, revision: Revision) -> Self {
-        Self::new(
-            range,
-            CompareTarget::ModRevision(revision.next()),
-            CompareResult::Less,
-        )
+        Self::new(range, CompareTarget::ModRevision(revision.next()), CompareResult::Less)
     }
 }
 
 /// The relation that a [`Compare`] demands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "etcd's Compare.CompareResult is frozen"
-)]
+#[expect(clippy::exhaustive_enums, reason = "etcd's Compare.CompareResult is frozen")]
 pub enum CompareResult {
     /// The key's is equal to the given one.
     Equal,
@@ -243,10 +223,7 @@ pub enum CompareResult {
 /// What a [`Compare`] looks at, with the operand. An absent key has 0 everywhere, and no value:
 /// every comparison of its value is false.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "etcd's Compare.CompareTarget is frozen"
-)]
+#[expect(clippy::exhaustive_enums, reason = "etcd's Compare.CompareTarget is frozen")]
 pub enum CompareTarget {
     /// How often the key was written since it was created.
     Version(i64),
@@ -275,11 +252,7 @@ pub struct TxnResponse {
 impl TxnResponse {
     /// A response.
     pub fn new(header: Header, succeeded: bool, responses: Vec<TxnOpResponse>) -> Self {
-        Self {
-            header,
-            succeeded,
-            responses,
-        }
+        Self { header, succeeded, responses }
     }
 }
 

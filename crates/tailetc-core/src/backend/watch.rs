@@ -25,12 +25,7 @@ pub struct WatchRequest {
 impl WatchRequest {
     /// Changes of `range` at `start_revision` and later.
     pub fn new(range: KeyRange, start_revision: Revision) -> Self {
-        Self {
-            range,
-            start_revision,
-            prev_kv: false,
-            progress_notify: false,
-        }
+        Self { range, start_revision, prev_kv: false, progress_notify: false }
     }
 
     /// Asks for the pair before each change.

@@ -10,12 +10,7 @@ use crate::backend::{
 
 pub(super) fn txn(txn: &TxnRequest) -> usize {
     let compares: usize = txn.compares.iter().map(|c| message(compare(c))).sum();
-    let ops: usize = txn
-        .success
-        .iter()
-        .chain(&txn.failure)
-        .map(|op| message(request_op(op)))
-        .sum();
+    let ops: usize = txn.success.iter().chain(&txn.failure).map(|op| message(request_op(op))).sum();
     compares + ops
 }
 
@@ -52,11 +47,7 @@ fn delete(request: &DeleteRequest) -> usize {
 }
 
 fn compare(compare: &Compare) -> usize {
-    let result = if compare.result == CompareResult::Equal {
-        0
-    } else {
-        2
-    };
+    let result = if compare.result == CompareResult::Equal { 0 } else { 2 };
     let end = compare.range.range_end().len();
     let end = if end == 0 { 0 } else { 1 + bytes(end) };
     // The operand is in a `oneof`, so that even a zero is written.
@@ -110,14 +101,7 @@ mod tests {
 
     #[test]
     fn varint_grows_every_seven_bits() {
-        for (value, len) in [
-            (0, 1),
-            (127, 1),
-            (128, 2),
-            (16_383, 2),
-            (16_384, 3),
-            (u64::MAX, 10),
-        ] {
+        for (value, len) in [(0, 1), (127, 1), (128, 2), (16_383, 2), (16_384, 3), (u64::MAX, 10)] {
             assert_eq!(varint(value), len, "{value}");
         }
     }

@@ -1,0 +1,265 @@
+//! The one place where the state changes: whole revisions in; observers and watches told; a new
+//! state published; waiters woken. In that order, under one lock.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::db::Shared;
+use crate::db::observers::{Observer, ObserverGuard, Observers, call_one, check_not_observing};
+use crate::state::{EntryPtr, RawChange, State};
+use crate::watch::{Subscriber, Subscribers};
+use crate::{ChangeKind, ChangeSet, Error, Key, Revision};
+
+/// What the apply lock protects besides the state.
+#[derive(Debug, Default)]
+pub(crate) struct Applier {
+    observers: Observers,
+    subscribers: Subscribers,
+}
+
+impl Applier {
+    /// With observers that are there from the start.
+    pub(crate) fn new(observers: Observers) -> Self {
+        Self { observers, subscribers: Subscribers::default() }
+    }
+}
+
+/// Observers whose guards were dropped while the apply lock was held by the same thread.
+#[derive(Debug, Default)]
+pub(crate) struct Leaving {
+    any: AtomicBool,
+    ids: Mutex<Vec<u64>>,
+}
+
+/// One event of the store, decoded.
+#[derive(Debug)]
+pub(crate) struct AppliedEvent {
+    pub(crate) revision: Revision,
+    pub(crate) key: Key,
+    /// The new entry, or none for a deletion.
+    pub(crate) after: Option<EntryPtr>,
+}
+
+/// The difference between a state and a freshly loaded one.
+#[derive(Debug)]
+pub(crate) struct Difference {
+    pub(crate) cluster_id: u64,
+    pub(crate) revision: Revision,
+    /// Whether the loaded data is of another history than the state's: another cluster, or the
+    /// same one restored from a backup.
+    pub(crate) new_epoch: bool,
+    /// In key order.
+    pub(crate) changes: Vec<(Key, Option<EntryPtr>)>,
+}
+
+impl Shared {
+    /// Applies events in the order of their revisions and publishes the last. Events at or below
+    /// the state's revision are known already and are dropped.
+    pub(crate) fn apply_events(&self, events: Vec<AppliedEvent>) {
+        let mut applier = self.lock_applier();
+        let mut next = State::clone(&self.state());
+        let before = next.revision;
+        let mut events = events.into_iter().peekable();
+        while let Some(first) = events.next() {
+            if first.revision <= next.revision {
+                continue;
+            }
+            let mut transaction = vec![first];
+            while let Some(event) =
+                events.next_if(|event| event.revision == transaction[0].revision)
+            {
+                transaction.push(event);
+            }
+            self.step(&mut applier, &mut next, transaction);
+        }
+        if next.revision > before {
+            self.publish(&mut applier, Arc::new(next));
+            self.after_publication(&mut applier);
+        }
+    }
+
+    /// Applies a transaction of one's own from the answer to its commit, if nothing can have
+    /// happened between the state and it. Returns whether it did.
+    pub(crate) fn apply_answer(
+        &self,
+        epoch: u64,
+        revision: Revision,
+        changes: Vec<(Key, Option<EntryPtr>)>,
+    ) -> bool {
+        let mut applier = self.lock_applier();
+        let current = self.state();
+        // The state shows everything up to its revision, and this is the very next one: it is known
+        // in full without waiting for its event.
+        if current.epoch != epoch || current.revision.next() != revision {
+            return false;
+        }
+        let mut next = State::clone(&current);
+        let events =
+            changes.into_iter().map(|(key, after)| AppliedEvent { revision, key, after }).collect();
+        self.step(&mut applier, &mut next, events);
+        self.publish(&mut applier, Arc::new(next));
+        self.after_publication(&mut applier);
+        self.counters.applied_from_answer(1);
+        true
+    }
+
+    /// Moves the revision on: nothing below the prefix changed up to it.
+    pub(crate) fn apply_progress(&self, revision: Revision) {
+        let mut applier = self.lock_applier();
+        let current = self.state();
+        if revision <= current.revision {
+            return;
+        }
+        let next = State { revision, ..State::clone(&current) };
+        self.publish(&mut applier, Arc::new(next));
+        self.after_publication(&mut applier);
+    }
+
+    /// Applies the outcome of a load as one change set.
+    pub(crate) fn apply_difference(&self, difference: Difference) {
+        let mut applier = self.lock_applier();
+        let current = self.state();
+        if !difference.new_epoch && difference.revision <= current.revision {
+            // Commits applied from their answers came further than the load.
+            return;
+        }
+        let mut next = State::clone(&current);
+        next.cluster_id = difference.cluster_id;
+        next.revision = difference.revision;
+        next.epoch += u64::from(difference.new_epoch);
+        let mut changes = Vec::with_capacity(difference.changes.len());
+        for (key, after) in difference.changes {
+            let now = next.map.get(key.as_bytes());
+            let known = match (now, &after) {
+                (None, None) => true,
+                // Applied from the answer to a commit while the load was under way.
+                (Some(now), Some(after)) => {
+                    !difference.new_epoch && now.meta.mod_revision == after.meta.mod_revision
+                }
+                _ => false,
+            };
+            if known {
+                continue;
+            }
+            let before = next.set(&key, after.clone());
+            changes.push(RawChange { key, before, after });
+        }
+        self.forget_history(&mut applier);
+        self.counters.changes(changes.len() as u64);
+        if !changes.is_empty() {
+            let set = ChangeSet::new(ChangeKind::Resync, &next, changes);
+            self.deliver(&mut applier, set);
+        }
+        let next = Arc::new(next);
+        if self.options.history > 0 {
+            self.remember(&mut applier, &next);
+        }
+        self.publish(&mut applier, next);
+        self.after_publication(&mut applier);
+    }
+
+    /// Registers an observer, after it has seen the present state.
+    pub(crate) fn observe(
+        self: &Arc<Self>,
+        mut observer: Observer,
+    ) -> Result<ObserverGuard, Error> {
+        check_not_observing("observe")?;
+        let mut applier = self.lock_applier();
+        let state = self.state();
+        let all = super::catch_up::prefix_range(&state);
+        if !call_one(&mut observer, &ChangeSet::initial(&state, &all)) {
+            self.counters.observer_panics(1);
+        }
+        let id = applier.observers.add(observer);
+        Ok(ObserverGuard::new(self, id))
+    }
+
+    pub(crate) fn remove_observer(&self, id: u64) -> Option<Observer> {
+        self.lock_applier().observers.remove(id)
+    }
+
+    /// For a guard that is dropped within an observer: the lock is held, and the list in use.
+    pub(crate) fn remove_observer_later(&self, id: u64) {
+        let mut ids = self.leaving.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.push(id);
+        self.leaving.any.store(true, Ordering::Release);
+    }
+
+    /// Registers a watch and returns the state that its changes follow on.
+    pub(crate) fn subscribe(&self, subscriber: Subscriber) -> Result<Arc<State>, Error> {
+        check_not_observing("watch")?;
+        let mut applier = self.lock_applier();
+        self.check_open()?;
+        applier.subscribers.add(subscriber);
+        Ok(self.state())
+    }
+
+    /// Ends all watches after a close.
+    pub(crate) fn end_watches(&self) {
+        // Within an observer the lock is held by this thread; then the end of the apply does it.
+        if check_not_observing("close").is_ok() {
+            self.lock_applier().subscribers.clear();
+        }
+    }
+
+    /// One revision: into the map, then to whoever listens.
+    fn step(&self, applier: &mut Applier, next: &mut State, events: Vec<AppliedEvent>) {
+        let Some(first) = events.first() else { return };
+        next.revision = first.revision;
+        self.counters.revisions(1);
+        self.counters.changes(events.len() as u64);
+        let listened = !applier.observers.is_empty() || !applier.subscribers.is_empty();
+        let mut changes = Vec::with_capacity(if listened { events.len() } else { 0 });
+        for AppliedEvent { key, after, .. } in events {
+            if !listened {
+                next.set(&key, after);
+                continue;
+            }
+            let before = next.set(&key, after.clone());
+            changes.push(RawChange { key, before, after });
+        }
+        if listened {
+            let changes = in_key_order(changes);
+            if !changes.is_empty() {
+                self.deliver(applier, ChangeSet::new(ChangeKind::Transaction, next, changes));
+            }
+        }
+        if self.options.history > 0 {
+            self.remember(applier, &Arc::new(next.clone()));
+        }
+    }
+
+    fn deliver(&self, applier: &mut Applier, set: ChangeSet) {
+        if self.leaving.any.swap(false, Ordering::AcqRel) {
+            let mut ids = self.leaving.ids.lock().unwrap_or_else(PoisonError::into_inner);
+            for id in ids.drain(..) {
+                applier.observers.remove(id);
+            }
+        }
+        self.counters.observer_panics(applier.observers.call(&set));
+        applier.subscribers.send(set);
+    }
+
+    fn after_publication(&self, applier: &mut Applier) {
+        applier.subscribers.wake();
+        if self.check_open().is_err() {
+            applier.subscribers.clear();
+        }
+    }
+}
+
+/// Changes of one transaction, sorted by key, those of one key merged: a transaction can delete a
+/// key and put it again.
+fn in_key_order(mut changes: Vec<RawChange>) -> Vec<RawChange> {
+    // The store sends them in the order of execution; the sort is stable.
+    changes.sort_by(|a, b| a.key.cmp(&b.key));
+    changes.dedup_by(|later, earlier| {
+        let same = later.key == earlier.key;
+        if same {
+            earlier.after = later.after.take();
+        }
+        same
+    });
+    changes.retain(|change| change.before.is_some() || change.after.is_some());
+    changes
+}

@@ -1,0 +1,233 @@
+//! Opening a `Db`.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::backend::{KeyRange, KvBackend, KvBackendExt};
+use crate::db::apply::Applier;
+use crate::db::observers::{Observer, Observers, call_one};
+use crate::db::{Db, Handle, Shared};
+use crate::schema::SchemaBuilder;
+use crate::{ChangeSet, Codec, Collection, Error, tail};
+
+/// How a [`Db`] behaves. `Options::default()` is right for most programs.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// How long a commit waits for the store's answer before its outcome is unknown. The backend's
+    /// own request timeout applies too. Default 10 s.
+    pub commit_timeout: Duration,
+    /// How long [`Db::at_least`], [`Db::fresh`] and a commit that is already committed wait for
+    /// this `Db` to catch up. Default 10 s.
+    pub catch_up_timeout: Duration,
+    /// How many bytes of keys and values a page of the load aims at. Default 32 MiB.
+    pub page_bytes: usize,
+    /// The most keys in a page of the load. The store counts all remaining keys for each page, so
+    /// that small pages make the load quadratic. Default 100,000.
+    pub page_keys: usize,
+    /// How many of the last revisions stay readable with [`Db::snapshot_at`], the present one
+    /// included. They share unchanged data. Default 0: none but the present one.
+    pub history: usize,
+    /// The first pause before a broken connection is tried again; it doubles at each failure, and
+    /// each pause is drawn between half and the whole of it. Default 50 ms.
+    pub backoff_min: Duration,
+    /// The longest such pause. Default 10 s.
+    pub backoff_max: Duration,
+    /// How often an idle watch asks for progress, so that compaction does not overtake it. Default
+    /// 30 s.
+    pub progress_interval: Duration,
+    /// The most attempts of [`Db::transact`]. Default 100.
+    pub transact_attempts: u32,
+    /// Seeds all jitter; none draws a seed from the system. Default none.
+    pub seed: Option<u64>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            commit_timeout: Duration::from_secs(10),
+            catch_up_timeout: Duration::from_secs(10),
+            page_bytes: 32 << 20,
+            page_keys: 100_000,
+            history: 0,
+            backoff_min: Duration::from_millis(50),
+            backoff_max: Duration::from_secs(10),
+            progress_interval: Duration::from_secs(30),
+            transact_attempts: 100,
+            seed: None,
+        }
+    }
+}
+
+impl Options {
+    fn check(&self) -> Result<(), Error> {
+        let checks = [
+            ("commit_timeout", self.commit_timeout.is_zero(), "must not be zero"),
+            ("catch_up_timeout", self.catch_up_timeout.is_zero(), "must not be zero"),
+            ("page_bytes", self.page_bytes == 0, "must be at least 1"),
+            ("page_keys", self.page_keys == 0, "must be at least 1"),
+            ("backoff_min", self.backoff_min.is_zero(), "must not be zero"),
+            ("backoff_max", self.backoff_max < self.backoff_min, "must not be below backoff_min"),
+            ("progress_interval", self.progress_interval.is_zero(), "must not be zero"),
+            ("transact_attempts", self.transact_attempts == 0, "must be at least 1"),
+        ];
+        for (option, wrong, reason) in checks {
+            if wrong {
+                return Err(Error::InvalidOption { option, reason: reason.into() });
+            }
+        }
+        Ok(())
+    }
+}
+
+type Connect = Pin<Box<dyn Future<Output = Result<Arc<dyn KvBackend>, Error>> + Send>>;
+
+/// Opens a [`Db`]: names its prefix, its collections and its options.
+pub struct Builder {
+    backend: Connect,
+    prefix: Bytes,
+    bare_prefix: bool,
+    schema: SchemaBuilder,
+    observers: Vec<Observer>,
+    options: Options,
+    delete_all_on_start: bool,
+}
+
+impl Builder {
+    /// A builder whose backend is made by a future, which [`connect`](Self::connect) runs.
+    pub fn new(
+        backend: impl Future<Output = Result<Arc<dyn KvBackend>, Error>> + Send + 'static,
+    ) -> Self {
+        Self {
+            backend: Box::pin(backend),
+            prefix: Bytes::from_static(b"/"),
+            bare_prefix: false,
+            schema: SchemaBuilder::default(),
+            observers: Vec::new(),
+            options: Options::default(),
+            delete_all_on_start: false,
+        }
+    }
+
+    /// What all keys of the `Db` begin with. Must end with `/`, so that `/app/` never takes the
+    /// keys of `/app2/`; empty is the whole store. Default `/`.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<Bytes>) -> Self {
+        self.prefix = prefix.into();
+        self.bare_prefix = false;
+        self
+    }
+
+    /// Like [`prefix`](Self::prefix), for a prefix that does not end with `/`.
+    #[must_use]
+    pub fn bare_prefix(mut self, prefix: impl Into<Bytes>) -> Self {
+        self.prefix = prefix.into();
+        self.bare_prefix = true;
+        self
+    }
+
+    /// Registers a collection whose codec needs no data of its own.
+    #[must_use]
+    pub fn collection<C: Codec + Default, P>(self, collection: Collection<C, P>) -> Self {
+        self.collection_with(collection, C::default())
+    }
+
+    /// Registers a collection with its codec.
+    #[must_use]
+    pub fn collection_with<C: Codec, P>(mut self, collection: Collection<C, P>, codec: C) -> Self {
+        self.schema.add(collection, codec);
+        self
+    }
+
+    /// Registers an observer that stays for the life of the `Db` and sees the initial load too, as
+    /// its first change set, before [`connect`](Self::connect) returns. See [`Db::observe`].
+    #[must_use]
+    pub fn observer(mut self, observer: impl FnMut(&ChangeSet) + Send + 'static) -> Self {
+        self.observers.push(Box::new(observer));
+        self
+    }
+
+    /// Replaces the options.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Keeps the last `revisions` revisions readable: [`Options::history`].
+    #[must_use]
+    pub fn history(mut self, revisions: usize) -> Self {
+        self.options.history = revisions;
+        self
+    }
+
+    /// Deletes every key below the prefix before loading. For tests.
+    #[must_use]
+    pub fn delete_all_on_start(mut self) -> Self {
+        self.delete_all_on_start = true;
+        self
+    }
+
+    /// Connects, loads every key below the prefix at one revision, and follows the store from there
+    /// on. Must be called within a tokio runtime, which then runs the task that follows.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] before anything is sent; [`Error::Backend`] if the store cannot be
+    /// reached or refuses.
+    pub async fn connect(self) -> Result<Db, Error> {
+        self.options.check()?;
+        check_prefix(&self.prefix, self.bare_prefix)?;
+        let schema = Arc::new(self.schema.build(&self.prefix)?);
+        let backend = self.backend.await?;
+        if self.delete_all_on_start {
+            let all = KeyRange::prefix(self.prefix.clone());
+            backend.delete(all).await.map_err(|e| Error::backend("delete all on start", e))?;
+        }
+        let state = tail::load_first(&backend, &self.options, schema).await?;
+        let mut observers = Observers::default();
+        let all = KeyRange::prefix(self.prefix);
+        let initial = (!self.observers.is_empty()).then(|| ChangeSet::initial(&state, &all));
+        let mut panics = 0;
+        for mut observer in self.observers {
+            if let Some(initial) = &initial {
+                panics += u64::from(!call_one(&mut observer, initial));
+            }
+            observers.add(observer);
+        }
+        let shared = Shared::new(backend, self.options, state, Applier::new(observers));
+        shared.counters.observer_panics(panics);
+        let shared = Arc::new(shared);
+        let watcher = tail::open_watch(&shared).await;
+        // A watch that could not be opened is the tail's to mend, like one that breaks.
+        let tail = tokio::spawn(tail::run(Arc::clone(&shared), watcher)).abort_handle();
+        Ok(Db::new(Handle { shared, tail }))
+    }
+}
+
+fn check_prefix(prefix: &[u8], bare: bool) -> Result<(), Error> {
+    if bare || prefix.is_empty() || prefix.ends_with(b"/") {
+        return Ok(());
+    }
+    let reason = "must end with '/' (bare_prefix takes any)".into();
+    Err(Error::InvalidOption { option: "prefix", reason })
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("prefix", &self.prefix)
+            .field("collections", &self.schema)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,262 @@
+//! [`Db`]: the handle.
+
+use std::fmt;
+use std::future::ready;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::backend::KvBackend;
+use crate::db::{Builder, Handle, Health, ObserverGuard, Shared, Stats};
+use crate::{
+    ChangeSet, ClonePolicy, CloseReason, Codec, Collection, Error, KeyBounds, Revision, Snapshot,
+    Token, Txn, Watch, WatchMode,
+};
+
+/// A complete copy of an etcd key prefix in memory, kept current, with transactions.
+///
+/// # Clone
+///
+/// A clone is another handle on the same copy. When the last handle is dropped, the task that
+/// follows the store ends; snapshots stay readable.
+#[derive(Clone)]
+pub struct Db {
+    handle: Arc<Handle>,
+}
+
+impl Db {
+    pub(crate) fn new(handle: Handle) -> Self {
+        Self { handle: Arc::new(handle) }
+    }
+
+    /// A builder for a `Db` over this backend.
+    pub fn builder(backend: impl KvBackend) -> Builder {
+        let backend: Arc<dyn KvBackend> = Arc::new(backend);
+        Builder::new(ready(Ok(backend)))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+
+    /// The database as it is now: O(1), without waiting, without a lock.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.shared().state())
+    }
+
+    /// The database as it was at `revision`, if that is kept: see
+    /// [`Options::history`](crate::Options::history).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RevisionNotKept`].
+    pub fn snapshot_at(&self, revision: Revision) -> Result<Snapshot, Error> {
+        self.shared().state_at(revision).map(Snapshot::new)
+    }
+
+    /// The present value of one key. For more than one, take a [`snapshot`](Self::snapshot): two
+    /// calls may see two revisions.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Snapshot::get`].
+    pub fn get<C: Codec, P: ClonePolicy<C::Value>>(
+        &self,
+        collection: Collection<C, P>,
+        key: impl AsRef<[u8]>,
+    ) -> Result<Option<P::Out>, Error> {
+        self.shared().with_state(|state| state.get(collection, key.as_ref()))
+    }
+
+    /// Looks at the present value of one key, without copying it or touching a reference count.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Snapshot::get`].
+    pub fn peek<C: Codec, P, R>(
+        &self,
+        collection: Collection<C, P>,
+        key: impl AsRef<[u8]>,
+        look: impl FnOnce(&C::Value) -> R,
+    ) -> Result<Option<R>, Error> {
+        self.shared().with_state(|state| Ok(state.peek(collection, key.as_ref())?.map(look)))
+    }
+
+    /// Begins a transaction on the present snapshot. It holds no resource: dropping it is free.
+    pub fn txn(&self) -> Txn {
+        Txn::new(self.clone())
+    }
+
+    /// A snapshot that shows at least what the token speaks of: what another process wrote before
+    /// it made the token. Returns at once if this `Db` is already there.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TokenMismatch`] if the token is of another cluster, or from before the cluster lost
+    /// its history; [`Error::NotCaughtUp`] after
+    /// [`catch_up_timeout`](crate::Options::catch_up_timeout); [`Error::Closed`].
+    pub async fn at_least(&self, token: &Token) -> Result<Snapshot, Error> {
+        let state = self.shared().state();
+        if token.cluster_id() != state.cluster_id || token.epoch() < state.epoch {
+            return Err(Error::TokenMismatch { token: token.to_string() });
+        }
+        self.catch_up(state.epoch, token.revision(), Instant::now()).await
+    }
+
+    /// A snapshot that shows everything that was committed, by anybody, before this call: a
+    /// linearizable read of the whole prefix for the price of one small request.
+    ///
+    /// Works on an idle prefix and with every server version. Where the server's progress
+    /// notifications cannot be trusted (etcd before 3.4.31 and 3.5.13), an idle prefix costs the
+    /// server a walk over its keys.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backend`] if the store cannot be asked; [`Error::NotCaughtUp`] after
+    /// [`catch_up_timeout`](crate::Options::catch_up_timeout); [`Error::Closed`].
+    pub async fn fresh(&self) -> Result<Snapshot, Error> {
+        self.shared().check_open()?;
+        let started = Instant::now();
+        let state = self.shared().state();
+        let header = self.shared().current_header().await;
+        let header = header.map_err(|error| Error::backend("fresh", error))?;
+        if header.cluster_id != state.cluster_id {
+            // The tail will find out by itself and load the other cluster.
+            return Err(self.shared().not_caught_up(header.revision, started.elapsed(), false));
+        }
+        self.catch_up(state.epoch, header.revision, started).await
+    }
+
+    async fn catch_up(
+        &self,
+        epoch: u64,
+        target: Revision,
+        started: Instant,
+    ) -> Result<Snapshot, Error> {
+        let shared = self.shared();
+        let deadline = started + shared.options.catch_up_timeout;
+        let arrival = shared.await_progress(epoch, target, deadline, || false).await;
+        shared.not_arrived(arrival, target, started.elapsed())?;
+        Ok(self.snapshot())
+    }
+
+    /// Calls `observer` with the present state (as one change set of kind
+    /// [`Initial`](crate::ChangeKind::Initial), before this returns) and then with every change, one
+    /// call for each etcd transaction, in the order of revisions, before any reader can see it.
+    ///
+    /// Observers run while the change is applied: a slow one delays the copy. They may read the
+    /// `Db`, which still shows the state before the change, but not call `observe` or `watch`. A
+    /// panic is counted and contained; the observer stays registered.
+    ///
+    /// # Blocking
+    ///
+    /// Waits for a change that is being applied.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InObserver`] when called from within an observer.
+    pub fn observe(
+        &self,
+        observer: impl FnMut(&ChangeSet) + Send + 'static,
+    ) -> Result<ObserverGuard, Error> {
+        self.shared().observe(Box::new(observer))
+    }
+
+    /// Streams the keys of a range: first their present state, then every change, with no gap and
+    /// no duplicate. [`WatchMode`] says what happens to a consumer that is slower than the changes.
+    ///
+    /// # Blocking
+    ///
+    /// Waits for a change that is being applied.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownCollection`], [`Error::TypeMismatch`], [`Error::InObserver`],
+    /// [`Error::Closed`], and [`Error::InvalidOption`] for a buffer of zero.
+    pub fn watch<C: Codec, P: ClonePolicy<C::Value>>(
+        &self,
+        collection: Collection<C, P>,
+        bounds: impl KeyBounds,
+        mode: WatchMode,
+    ) -> Result<Watch<C, P>, Error> {
+        Watch::open(self.shared(), collection, bounds, mode)
+    }
+
+    /// Refuses every write through this `Db` until the guard is dropped, for tests of code that
+    /// must only read. Guards nest.
+    pub fn deny_writes(&self) -> WriteDenial {
+        self.shared().write_denials.fetch_add(1, Ordering::AcqRel);
+        WriteDenial { shared: Arc::clone(self.shared()) }
+    }
+
+    /// The store below: the raw way in. Writes made there come back through the watch like those
+    /// of other programs.
+    pub fn backend(&self) -> &Arc<dyn KvBackend> {
+        &self.shared().backend
+    }
+
+    /// How the mirror is doing.
+    pub fn health(&self) -> Health {
+        self.shared().health()
+    }
+
+    /// Waits for the next change of [`Health::phase`] and returns the health then. After a close
+    /// there is no further change.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe, but changes between two calls are seen as one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    pub async fn health_changed(&self) -> Result<Health, Error> {
+        self.shared().check_open()?;
+        let mut phases: watch::Receiver<_> = self.shared().phase.subscribe();
+        let before = phases.borrow_and_update().phase;
+        // The sender lives in `shared`, which this handle keeps.
+        let _ = phases.wait_for(|record| record.phase != before).await;
+        Ok(self.health())
+    }
+
+    /// What has been counted since this `Db` was opened.
+    pub fn stats(&self) -> Stats {
+        self.shared().counters.read()
+    }
+
+    /// Ends the task that follows the store, all watches, and everything that waits. Reads still
+    /// give the last state; commits fail with [`Error::Closed`].
+    pub fn close(&self) {
+        self.shared().close(CloseReason::Requested);
+        self.handle.tail.abort();
+    }
+}
+
+impl fmt::Debug for Db {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared().fmt(f)
+    }
+}
+
+/// Denies writes until it is dropped: see [`Db::deny_writes`].
+#[derive(Debug)]
+#[must_use = "dropping the guard allows writes again"]
+pub struct WriteDenial {
+    shared: Arc<Shared>,
+}
+
+impl Drop for WriteDenial {
+    fn drop(&mut self) {
+        self.shared.write_denials.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,21 @@
+//! The handle that users hold, and what stands behind it.
+
+mod apply;
+mod builder;
+mod catch_up;
+mod handle;
+mod health;
+mod observers;
+mod own_writes;
+mod shared;
+mod stats;
+
+pub(crate) use self::apply::{AppliedEvent, Difference};
+pub use self::builder::{Builder, Options};
+pub(crate) use self::catch_up::{Arrival, prefix_range};
+pub use self::handle::{Db, WriteDenial};
+pub use self::health::{Health, Phase};
+pub use self::observers::ObserverGuard;
+pub(crate) use self::own_writes::OwnWrites;
+pub(crate) use self::shared::{Handle, Shared};
+pub use self::stats::Stats;

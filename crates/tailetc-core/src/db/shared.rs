@@ -1,0 +1,249 @@
+//! What all handles of one `Db`, its tail and its watches share.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::backend::KvBackend;
+use crate::db::apply::{Applier, Leaving};
+use crate::db::health::PhaseRecord;
+use crate::db::stats::Counters;
+use crate::db::{Health, Options, OwnWrites, Phase};
+use crate::state::State;
+use crate::{CloseReason, Error, Revision};
+
+/// Lock order: `applier`, then `history`; no other lock is taken while one of them is held, but
+/// for the short internal ones of tokio's channels. `std` locks, because they are held for memory
+/// work only and never across an await.
+pub(crate) struct Shared {
+    pub(crate) backend: Arc<dyn KvBackend>,
+    pub(crate) options: Options,
+    /// What readers see. Written only under the `applier` lock.
+    state: ArcSwap<State>,
+    /// Everything that changes the state goes through here, one at a time.
+    applier: Mutex<Applier>,
+    /// Observers that left while the applier was locked by their own thread.
+    pub(super) leaving: Leaving,
+    /// The last published states, oldest first, at most [`Options::history`] of them.
+    history: Mutex<VecDeque<Arc<State>>>,
+    /// Announces positions, after the state they speak of is readable.
+    pub(crate) position: watch::Sender<Position>,
+    pub(crate) phase: watch::Sender<PhaseRecord>,
+    /// When the store was last heard of.
+    contact: Mutex<Instant>,
+    pub(crate) counters: Counters,
+    pub(crate) own_writes: OwnWrites,
+    /// How many callers wait for progress of an idle prefix.
+    pub(crate) progress_waiters: AtomicUsize,
+    /// Tells the tail that there is one.
+    pub(crate) progress_wanted: Notify,
+    /// Serialises proofs, so that many waiters share one.
+    pub(crate) proving: tokio::sync::Mutex<()>,
+    pub(crate) write_denials: AtomicUsize,
+    closed: AtomicBool,
+    pub(crate) rng: Mutex<fastrand::Rng>,
+}
+
+/// How far the mirror is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) epoch: u64,
+    /// The revision of the published state.
+    pub(crate) revision: Revision,
+    /// A state at `at` was found to hold what the store held at `up_to`.
+    pub(crate) proof: Option<Proof>,
+    pub(crate) closed: Option<CloseReason>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Proof {
+    pub(crate) at: Revision,
+    pub(crate) up_to: Revision,
+}
+
+impl Position {
+    /// Whether the published state shows everything up to `target`.
+    pub(crate) fn covers(&self, target: Revision) -> bool {
+        // A proof holds only as long as nothing was applied after it.
+        let proven = self.proof.filter(|proof| proof.at == self.revision);
+        self.revision >= target || proven.is_some_and(|proof| proof.up_to >= target)
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(
+        backend: Arc<dyn KvBackend>,
+        options: Options,
+        state: State,
+        applier: Applier,
+    ) -> Self {
+        let position =
+            Position { epoch: state.epoch, revision: state.revision, proof: None, closed: None };
+        let now = Instant::now();
+        let phase = PhaseRecord { phase: Phase::Tailing, since: now, error: None };
+        let rng = options.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let state = Arc::new(state);
+        Self {
+            backend,
+            state: ArcSwap::new(Arc::clone(&state)),
+            applier: Mutex::new(applier),
+            leaving: Leaving::default(),
+            history: Mutex::new(VecDeque::from_iter((options.history > 0).then_some(state))),
+            position: watch::Sender::new(position),
+            phase: watch::Sender::new(phase),
+            contact: Mutex::new(now),
+            counters: Counters::default(),
+            own_writes: OwnWrites::default(),
+            progress_waiters: AtomicUsize::new(0),
+            progress_wanted: Notify::new(),
+            proving: tokio::sync::Mutex::new(()),
+            write_denials: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            rng: Mutex::new(rng),
+            options,
+        }
+    }
+
+    /// The newest state, kept alive by the caller.
+    pub(crate) fn state(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+
+    /// Looks at the newest state without touching a reference count.
+    pub(crate) fn with_state<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.state.load())
+    }
+
+    /// Makes a state the one that readers see. `_applier` proves that the caller may.
+    pub(super) fn publish(&self, _applier: &mut Applier, state: Arc<State>) {
+        let (epoch, revision) = (state.epoch, state.revision);
+        self.state.store(state);
+        self.counters.publications(1);
+        self.position.send_modify(|position| {
+            position.epoch = epoch;
+            position.revision = revision;
+        });
+    }
+
+    /// Keeps a state for [`Db::snapshot_at`](crate::Db::snapshot_at).
+    pub(super) fn remember(&self, _applier: &mut Applier, state: &Arc<State>) {
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        if history.back().is_some_and(|last| last.epoch != state.epoch) {
+            history.clear();
+        }
+        while history.len() >= self.options.history {
+            history.pop_front();
+        }
+        history.push_back(Arc::clone(state));
+    }
+
+    /// Forgets what is kept: the revisions between it and the next state are not known.
+    pub(super) fn forget_history(&self, _applier: &mut Applier) {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The kept state that shows `revision`.
+    pub(crate) fn state_at(&self, revision: Revision) -> Result<Arc<State>, Error> {
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = self.state();
+        let oldest = history.front().map_or(newest.revision, |state| state.revision);
+        if revision < oldest || revision > newest.revision {
+            let newest = newest.revision;
+            return Err(Error::RevisionNotKept { requested: revision, oldest, newest });
+        }
+        let after = history.partition_point(|state| state.revision <= revision);
+        // Nothing changed below the prefix between a kept state and the next.
+        Ok(after.checked_sub(1).map_or(newest, |at| Arc::clone(&history[at])))
+    }
+
+    pub(super) fn lock_applier(&self) -> MutexGuard<'_, Applier> {
+        // Observers' panics are contained; a poisoned lock would mean a panic of our own between
+        // two consistent states, because the state is replaced only as a whole.
+        self.applier.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn check_open(&self) -> Result<(), Error> {
+        match self.position.borrow().closed {
+            Some(reason) => Err(Error::Closed { reason }),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends everything that waits. The first reason stands.
+    pub(crate) fn close(&self, reason: CloseReason) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.set_phase(Phase::Closed(reason), None);
+        self.position.send_modify(|position| position.closed = Some(reason));
+        self.end_watches();
+    }
+
+    pub(crate) fn set_phase(&self, phase: Phase, error: Option<Arc<str>>) {
+        self.phase.send_modify(|record| {
+            if matches!(record.phase, Phase::Closed(_)) {
+                return;
+            }
+            if record.phase != phase {
+                tracing::info!(from = ?record.phase, to = ?phase, error = error.as_deref(), "tail");
+                record.since = Instant::now();
+            }
+            record.phase = phase;
+            record.error = error;
+        });
+    }
+
+    pub(crate) fn touch(&self) {
+        *self.contact.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        let record = self.phase.borrow().clone();
+        let contact = *self.contact.lock().unwrap_or_else(PoisonError::into_inner);
+        Health {
+            phase: record.phase,
+            phase_for: record.since.elapsed(),
+            revision: self.with_state(|state| state.revision),
+            last_contact: contact.elapsed(),
+            last_error: record.error,
+        }
+    }
+
+    /// A random number in `0.0..1.0`.
+    pub(crate) fn random(&self) -> f64 {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner).f64()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state.load();
+        f.debug_struct("Db")
+            .field("backend", &self.backend)
+            .field("prefix", state.schema.prefix())
+            .field("revision", &state.revision)
+            .field("len", &state.map.len())
+            .field("phase", &self.phase.borrow().phase)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Ends the tail when the last handle is dropped.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) tail: AbortHandle,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.close(CloseReason::Dropped);
+        self.tail.abort();
+    }
+}

@@ -1,0 +1,39 @@
+//! What leaves the cache when a value is read.
+
+use std::sync::Arc;
+
+/// Decides what a read of a collection gives. Whatever it is, nothing that the reader does with it
+/// can change the cache.
+pub trait ClonePolicy<T>: Send + Sync + 'static {
+    /// What a read gives.
+    type Out;
+
+    /// Makes it from the cached value. Runs at every read: keep it cheap.
+    fn out(value: &Arc<T>) -> Self::Out;
+}
+
+/// Reads give an [`Arc`] of the cached value; nothing is copied. The default.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a type-level name without values")]
+pub enum Shared {}
+
+impl<T: Send + Sync + 'static> ClonePolicy<T> for Shared {
+    type Out = Arc<T>;
+
+    fn out(value: &Arc<T>) -> Arc<T> {
+        Arc::clone(value)
+    }
+}
+
+/// Reads give an owned copy.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a type-level name without values")]
+pub enum Cloned {}
+
+impl<T: Clone + Send + Sync + 'static> ClonePolicy<T> for Cloned {
+    type Out = T;
+
+    fn out(value: &Arc<T>) -> T {
+        T::clone(value)
+    }
+}

@@ -1,0 +1,15 @@
+//! Which keys hold which types: collections, codecs, clone policies, and their registry.
+
+mod clone_policy;
+mod codec;
+mod collection;
+#[cfg(feature = "json")]
+mod json;
+mod registry;
+
+pub use self::clone_policy::{ClonePolicy, Cloned, Shared};
+pub use self::codec::{Codec, Raw};
+pub use self::collection::{Collection, RAW};
+#[cfg(feature = "json")]
+pub use self::json::Json;
+pub(crate) use self::registry::{AnyValue, Schema, SchemaBuilder, SlotId};

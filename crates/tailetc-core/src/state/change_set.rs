@@ -1,0 +1,239 @@
+//! What changed, as one indivisible unit.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::backend::KeyRange;
+use crate::schema::SlotId;
+use crate::state::{EntryPtr, State, Token};
+use crate::{ClonePolicy, Codec, Collection, Error, Key, KeyRef, Revision};
+
+/// Why a [`ChangeSet`] exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChangeKind {
+    /// The state as it was when the consumer began (or began again after it lagged): every key is
+    /// an addition to nothing.
+    Initial,
+    /// One etcd transaction.
+    Transaction,
+    /// Several transactions whose boundaries this consumer does not see, because it asked for
+    /// coalesced changes.
+    Coalesced,
+    /// The difference that was found when the copy had to be loaded again, because the store had
+    /// compacted or lost the history between. Unchanged keys are not in it.
+    Resync,
+}
+
+/// All changes between two revisions that a consumer sees as one step: nearly always one etcd
+/// transaction. Keys are in order, and each is there once.
+#[derive(Clone)]
+pub struct ChangeSet {
+    kind: ChangeKind,
+    /// The state after the changes.
+    after: Place,
+    changes: Vec<RawChange>,
+}
+
+/// The identity of a state without its data, so that a change set does not keep old data alive.
+#[derive(Clone)]
+struct Place {
+    revision: Revision,
+    cluster_id: u64,
+    epoch: u64,
+    schema: Arc<crate::schema::Schema>,
+}
+
+#[derive(Clone)]
+pub(crate) struct RawChange {
+    pub(crate) key: Key,
+    pub(crate) before: Option<EntryPtr>,
+    pub(crate) after: Option<EntryPtr>,
+}
+
+impl ChangeSet {
+    /// `changes` must be in key order without duplicates.
+    pub(crate) fn new(kind: ChangeKind, after: &State, changes: Vec<RawChange>) -> Self {
+        let after = Place {
+            revision: after.revision,
+            cluster_id: after.cluster_id,
+            epoch: after.epoch,
+            schema: Arc::clone(&after.schema),
+        };
+        Self { kind, after, changes }
+    }
+
+    /// The whole of a range as additions.
+    pub(crate) fn initial(state: &State, range: &KeyRange) -> Self {
+        let changes = state.map.range(range).map(|(key, entry)| RawChange {
+            key: key.clone(),
+            before: None,
+            after: Some(entry.clone()),
+        });
+        Self::new(ChangeKind::Initial, state, changes.collect())
+    }
+
+    /// The difference between two states within a range.
+    pub(crate) fn diff(kind: ChangeKind, before: &State, after: &State, range: &KeyRange) -> Self {
+        let changes =
+            before.map.diff(&after.map).filter(|(key, ..)| range.contains(key.as_bytes()));
+        let changes = changes.map(|(key, before, after)| RawChange {
+            key: key.clone(),
+            before: before.cloned(),
+            after: after.cloned(),
+        });
+        Self::new(kind, after, changes.collect())
+    }
+
+    /// Why this set exists.
+    pub fn kind(&self) -> ChangeKind {
+        self.kind
+    }
+
+    /// The revision of the state after the changes: for a transaction, its own.
+    pub fn revision(&self) -> Revision {
+        self.after.revision
+    }
+
+    /// The place in history after the changes, for another process.
+    pub fn token(&self) -> Token {
+        Token::new(self.after.cluster_id, self.after.epoch, self.after.revision)
+    }
+
+    /// The number of keys that changed.
+    pub fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Whether nothing changed: an initial state without keys.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// The whole keys that changed, in order.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &Key> {
+        self.changes.iter().map(|change| &change.key)
+    }
+
+    /// The changes in one collection, in key order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownCollection`] and [`Error::TypeMismatch`].
+    pub fn of<C: Codec, P: ClonePolicy<C::Value>>(
+        &self,
+        collection: Collection<C, P>,
+    ) -> Result<Changes<'_, C, P>, Error> {
+        let slot = self.after.schema.resolve(collection)?;
+        let prefix = self.after.schema.slot_prefix(slot).as_bytes();
+        Ok(self.within(slot, &KeyRange::prefix(prefix.to_vec())))
+    }
+
+    pub(crate) fn touches(&self, range: &KeyRange) -> bool {
+        let from = self.changes.partition_point(|change| change.key.as_bytes() < range.start());
+        self.changes.get(from).is_some_and(|change| range.contains(change.key.as_bytes()))
+    }
+
+    pub(crate) fn within<C, P>(&self, slot: SlotId, range: &KeyRange) -> Changes<'_, C, P> {
+        let from = self.changes.partition_point(|change| change.key.as_bytes() < range.start());
+        let rest = &self.changes[from..];
+        let len = rest.partition_point(|change| range.contains(change.key.as_bytes()));
+        Changes { set: self, slot, changes: rest[..len].iter(), marker: PhantomData }
+    }
+}
+
+impl fmt::Debug for ChangeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChangeSet")
+            .field("kind", &self.kind)
+            .field("revision", &self.after.revision)
+            .field("keys", &self.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The changes of a [`ChangeSet`] in one collection, in key order.
+pub struct Changes<'c, C, P> {
+    set: &'c ChangeSet,
+    slot: SlotId,
+    changes: std::slice::Iter<'c, RawChange>,
+    marker: PhantomData<fn() -> (C, P)>,
+}
+
+impl<'c, C, P> Iterator for Changes<'c, C, P> {
+    type Item = Change<'c, C, P>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let slot = self.slot;
+        let of_slot = |entry: &Option<EntryPtr>| entry.as_ref().is_some_and(|e| e.slot == slot);
+        let raw = self.changes.find(|raw| of_slot(&raw.before) || of_slot(&raw.after))?;
+        let key = self.set.after.schema.relative(slot, raw.key.as_bytes());
+        Some(Change { key, raw, marker: PhantomData })
+    }
+}
+
+impl<C, P> fmt::Debug for Changes<'_, C, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.changes.clone().map(|raw| &raw.key)).finish()
+    }
+}
+
+/// One key of a [`ChangeSet`], with its values before and after the whole set.
+pub struct Change<'c, C, P> {
+    key: KeyRef<'c>,
+    raw: &'c RawChange,
+    marker: PhantomData<fn() -> (C, P)>,
+}
+
+impl<'c, C, P> Change<'c, C, P> {
+    /// The key, relative to the collection.
+    pub fn key(&self) -> KeyRef<'c> {
+        self.key
+    }
+
+    /// Whether the key did not exist before.
+    pub fn is_create(&self) -> bool {
+        self.raw.before.is_none() && self.raw.after.is_some()
+    }
+
+    /// Whether the key does not exist any more.
+    pub fn is_delete(&self) -> bool {
+        self.raw.after.is_none()
+    }
+}
+
+impl<C: Codec, P: ClonePolicy<C::Value>> Change<'_, C, P> {
+    /// The value before, if the key existed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Undecodable`] if it did not decode.
+    pub fn before(&self) -> Result<Option<P::Out>, Error> {
+        self.out(&self.raw.before)
+    }
+
+    /// The value after, if the key exists.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Undecodable`] if it does not decode.
+    pub fn after(&self) -> Result<Option<P::Out>, Error> {
+        self.out(&self.raw.after)
+    }
+
+    fn out(&self, entry: &Option<EntryPtr>) -> Result<Option<P::Out>, Error> {
+        let Some(entry) = entry else { return Ok(None) };
+        Ok(Some(P::out(&entry.typed_arc::<C>(self.raw.key.as_bytes())?)))
+    }
+}
+
+impl<C, P> fmt::Debug for Change<'_, C, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Change")
+            .field("key", &self.key)
+            .field("is_create", &self.is_create())
+            .field("is_delete", &self.is_delete())
+            .finish()
+    }
+}

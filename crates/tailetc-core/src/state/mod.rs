@@ -1,0 +1,75 @@
+//! The mirrored data: one immutable [`State`] for each published revision, and views of it.
+
+mod bounds;
+mod change_set;
+mod entry;
+mod map;
+mod range;
+mod snapshot;
+mod token;
+
+use std::sync::Arc;
+
+pub use self::bounds::{KeyBounds, Only, Prefix};
+pub(crate) use self::change_set::RawChange;
+pub use self::change_set::{Change, ChangeKind, ChangeSet, Changes};
+pub(crate) use self::entry::{Entry, EntryPtr, Value};
+pub use self::entry::{Metadata, Quarantined};
+pub(crate) use self::map::KeyMap;
+pub use self::range::{Range, Scan};
+pub use self::snapshot::Snapshot;
+pub use self::token::Token;
+use crate::Revision;
+use crate::schema::Schema;
+
+/// Everything below the prefix, at one revision. Never changes once published.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    /// Every change at or below it is in `map`, and none above it.
+    pub(crate) revision: Revision,
+    /// The cluster that the data came from.
+    pub(crate) cluster_id: u64,
+    /// How often this `Db` has seen its cluster lose history (or be replaced) since it was opened.
+    /// Revisions of different epochs do not compare.
+    pub(crate) epoch: u64,
+    pub(crate) map: KeyMap,
+    /// The entries of `map` that do not decode.
+    pub(crate) quarantined: KeyMap,
+    pub(crate) schema: Arc<Schema>,
+}
+
+impl State {
+    /// The state before anything is loaded.
+    pub(crate) fn empty(schema: Arc<Schema>) -> Self {
+        Self {
+            revision: Revision::ZERO,
+            cluster_id: 0,
+            epoch: 0,
+            map: KeyMap::default(),
+            quarantined: KeyMap::default(),
+            schema,
+        }
+    }
+
+    /// The `mod_revision` of a key; [`Revision::ZERO`] if it is absent.
+    pub(crate) fn mod_revision(&self, key: &[u8]) -> Revision {
+        self.map.get(key).map_or(Revision::ZERO, |entry| entry.meta.mod_revision)
+    }
+
+    /// Writes (`Some`) or deletes (`None`) a key and returns what was there.
+    pub(crate) fn set(&mut self, key: &crate::Key, after: Option<EntryPtr>) -> Option<EntryPtr> {
+        match &after {
+            Some(entry) if entry.is_quarantined() => {
+                self.quarantined.insert(key.clone(), entry.clone());
+            }
+            _ if self.quarantined.is_empty() => {}
+            _ => {
+                self.quarantined.remove(key.as_bytes());
+            }
+        }
+        match after {
+            Some(entry) => self.map.insert(key.clone(), entry),
+            None => self.map.remove(key.as_bytes()),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Keeping the copy current: the task that follows the store.
+//!
+//! ```text
+//!             load             watch from revision + 1
+//!   connect --------> Tailing <------------------------+
+//!                       | the watch breaks             |
+//!                       v                              |
+//!                   Reconnecting --- history intact ---+
+//!                       |                              |
+//!                       | compacted past the position, |
+//!                       | or another history           |
+//!                       v                              |
+//!                   Resyncing --- load, apply the diff +
+//! ```
+//!
+//! Every failure in `Reconnecting` and `Resyncing` leads back there after a pause that grows. From
+//! each state a close leads to `Closed`, which is final.
+
+mod backoff;
+mod follow;
+mod load;
+
+use std::sync::Arc;
+
+use tracing::Instrument;
+
+use self::backoff::Backoff;
+use crate::backend::{BackendError, BackendErrorKind, KvBackend, WatchRequest, Watcher};
+use crate::db::{Options, Phase, Shared};
+use crate::schema::Schema;
+use crate::state::State;
+use crate::{CloseReason, Error};
+
+/// Loads the first state of a new `Db`.
+pub(crate) async fn load_first(
+    backend: &Arc<dyn KvBackend>,
+    options: &Options,
+    schema: Arc<Schema>,
+) -> Result<State, Error> {
+    let mut state = State::empty(schema);
+    let span = tracing::debug_span!("tailetc.load");
+    let loaded = load::difference(backend, options, &state).instrument(span).await;
+    let loaded = loaded.map_err(|error| Error::backend("load", error))?;
+    state.cluster_id = loaded.cluster_id;
+    state.revision = loaded.revision;
+    for (key, entry) in loaded.changes {
+        state.set(&key, entry);
+    }
+    Ok(state)
+}
+
+/// Opens a watch that continues the present state.
+pub(crate) async fn open_watch(shared: &Shared) -> Result<Box<dyn Watcher>, BackendError> {
+    let (range, revision) =
+        shared.with_state(|state| (crate::db::prefix_range(state), state.revision));
+    shared.backend.watch(WatchRequest::new(range, revision.next()).with_progress_notify()).await
+}
+
+/// The task: follows the store until it is aborted.
+pub(crate) async fn run(shared: Arc<Shared>, first: Result<Box<dyn Watcher>, BackendError>) {
+    // Whatever ends the task, nobody is left waiting for it.
+    let _end = CloseAtEnd(&shared);
+    let mut backoff = Backoff::new(&shared.options);
+    let mut watcher = first;
+    loop {
+        let error = match watcher {
+            Ok(mut watcher) => {
+                shared.set_phase(Phase::Tailing, None);
+                let ended = follow::follow(&shared, watcher.as_mut()).await;
+                if ended.productive {
+                    backoff.reset();
+                }
+                ended.error
+            }
+            Err(error) => error,
+        };
+        let compacted = matches!(error.kind(), BackendErrorKind::Compacted { .. });
+        let phase = if compacted { Phase::Resyncing } else { Phase::Reconnecting };
+        shared.set_phase(phase, Some(error.to_string().into()));
+        tokio::time::sleep(backoff.pause(shared.random())).await;
+        watcher = reconnect(&shared, compacted).await;
+    }
+}
+
+/// Makes sure that the state can be continued, and opens a watch that continues it.
+async fn reconnect(
+    shared: &Arc<Shared>,
+    compacted: bool,
+) -> Result<Box<dyn Watcher>, BackendError> {
+    let header = shared.current_header().await?;
+    shared.touch();
+    let state = shared.state();
+    // A watch from a revision that the store has not reached waits in silence: it would never tell
+    // that the store was restored from a backup or replaced.
+    let other_history = header.cluster_id != state.cluster_id || header.revision < state.revision;
+    if compacted || other_history {
+        shared.set_phase(Phase::Resyncing, None);
+        resync(shared).await?;
+    }
+    let watcher = open_watch(shared).await?;
+    shared.counters.reconnects(1);
+    Ok(watcher)
+}
+
+async fn resync(shared: &Arc<Shared>) -> Result<(), BackendError> {
+    let state = shared.state();
+    let span = tracing::debug_span!("tailetc.resync");
+    let load = load::difference(&shared.backend, &shared.options, &state);
+    let difference = load.instrument(span).await?;
+    drop(state);
+    shared.counters.resyncs(1);
+    shared.apply_difference(difference);
+    Ok(())
+}
+
+struct CloseAtEnd<'s>(&'s Shared);
+
+impl Drop for CloseAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.close(CloseReason::TailEnded);
+    }
+}

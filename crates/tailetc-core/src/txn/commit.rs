@@ -1,0 +1,261 @@
+//! Committing: guards and writes in one request, and what its answer means.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout};
+
+use crate::backend::{
+    BackendError, BackendErrorKind, DeleteRequest, Header, KeyRange, KeyValue, PutRequest,
+    RangeRequest, TxnOp, TxnRequest,
+};
+use crate::db::{Shared, prefix_range};
+use crate::error::Limit;
+use crate::schema::AnyValue;
+use crate::state::{Entry, EntryPtr, State, Token, Value};
+use crate::txn::Txn;
+use crate::txn::guards::ReadSet;
+use crate::txn::writes::{Pending, Put, WriteSet};
+use crate::{Error, Key, Revision};
+
+/// A committed transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Commit {
+    token: Token,
+    changed: bool,
+}
+
+impl Commit {
+    /// The revision of the transaction. If it changed nothing, that of the snapshot it read.
+    pub fn revision(&self) -> Revision {
+        self.token.revision()
+    }
+
+    /// The same for another process: [`Db::at_least`](crate::Db::at_least).
+    pub fn token(&self) -> Token {
+        self.token
+    }
+
+    /// Whether the store was changed: false for a transaction without writes, and for one that only
+    /// deleted keys that were absent.
+    pub fn changed(&self) -> bool {
+        self.changed
+    }
+}
+
+impl Txn {
+    /// Commits: all writes are applied at one revision, if nothing that the transaction read, wrote
+    /// or deleted has changed in the store since its snapshot.
+    ///
+    /// When this returns `Ok`, this `Db` is at the commit's revision or past it: a snapshot taken
+    /// then shows the writes. A transaction without writes asks the store nothing, unless
+    /// [`validate`](Txn::validate) was called.
+    ///
+    /// # Cancel safety
+    ///
+    /// Before the first poll nothing has been sent. Once the request is on its way, dropping the
+    /// future leaves the outcome unknown to the caller: the transaction is applied wholly or not at
+    /// all, and this `Db` shows it when it is.
+    ///
+    /// # Errors
+    ///
+    /// The first error of an earlier method. [`Error::Conflict`]: not applied; run it again.
+    /// [`Error::OutcomeUnknown`]: sent, and no answer came. [`Error::LimitExceeded`]: not sent.
+    /// [`Error::Backend`]: certainly not applied. [`Error::NotCaughtUp`] with `committed`: applied,
+    /// but this `Db` did not see it within [`catch_up_timeout`](crate::Options::catch_up_timeout).
+    /// [`Error::WritesDenied`] and [`Error::Closed`]: not sent.
+    pub async fn commit(self) -> Result<Commit, Error> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let validates = self.validate && !self.reads.is_empty();
+        if self.writes.is_empty() && !validates {
+            return Ok(self.unchanged());
+        }
+        let attempt = Attempt { base: self.base, reads: self.reads, writes: self.writes };
+        attempt.run(self.db.shared()).await
+    }
+
+    pub(super) fn conflict(&self) -> Option<Error> {
+        self.failed.clone().filter(|error| matches!(error, Error::Conflict { .. }))
+    }
+
+    fn unchanged(&self) -> Commit {
+        unchanged(&self.base)
+    }
+}
+
+fn unchanged(base: &State) -> Commit {
+    let token = Token::new(base.cluster_id, base.epoch, base.revision);
+    Commit { token, changed: false }
+}
+
+/// What of a transaction takes part in its commit.
+struct Attempt {
+    base: Arc<State>,
+    reads: ReadSet,
+    writes: WriteSet,
+}
+
+impl Attempt {
+    async fn run(&self, shared: &Shared) -> Result<Commit, Error> {
+        shared.check_open()?;
+        if !self.writes.is_empty() && shared.write_denials.load(Ordering::Acquire) > 0 {
+            return Err(Error::WritesDenied);
+        }
+        self.check_locally(shared)?;
+        let request = self.request();
+        let changes = request.success.iter().any(|op| !matches!(op, TxnOp::Range(_)));
+        check_limits(&request, shared)?;
+
+        // Findable from before the store can send the event until the commit has returned.
+        let _own = shared.own_writes.register(
+            self.puts()
+                .map(|(key, put)| (key.clone(), put.bytes.clone(), AnyValue::clone(&put.value))),
+        );
+        let response = send(shared, request).await.inspect_err(|error| {
+            shared.counters.unknown_outcomes(u64::from(error.is_outcome_unknown()));
+        })?;
+        let header = response.header;
+        if header.cluster_id != self.base.cluster_id {
+            // Another cluster cannot have satisfied the guards but by accident.
+            let error = BackendError::new(
+                BackendErrorKind::Unknown,
+                "the commit was answered by another cluster",
+            );
+            return Err(Error::commit(error));
+        }
+        match (response.succeeded, changes) {
+            (true, true) => self.committed(shared, header).await,
+            (true, false) => Ok(unchanged(&self.base)),
+            (false, _) => Err(self.refused(shared, header).await),
+        }
+    }
+
+    /// A conflict that one's own copy already shows is certain: the store would refuse.
+    fn check_locally(&self, shared: &Shared) -> Result<(), Error> {
+        let now = shared.state();
+        let Some(keys) = self.reads.conflicts(&self.base, &now, self.writes.keys()) else {
+            return Ok(());
+        };
+        shared.counters.local_conflicts(1);
+        Err(Error::Conflict { keys: keys.into(), revision: now.revision })
+    }
+
+    fn request(&self) -> TxnRequest {
+        let compares = self.reads.compares(&self.base, self.writes.keys());
+        let mut success = Vec::new();
+        for (key, pending) in self.writes.iter() {
+            let name = Bytes::copy_from_slice(key.as_bytes());
+            match pending {
+                Pending::Put(put) => success
+                    .push(PutRequest::new(name, put.bytes.clone()).with_lease(put.lease).into()),
+                // The guard says that an absent key is absent still: there is nothing to delete.
+                Pending::Delete if self.base.map.get(key.as_bytes()).is_none() => {}
+                Pending::Delete => success.push(DeleteRequest::new(KeyRange::key(name)).into()),
+            }
+        }
+        let mut request = TxnRequest { compares, success, failure: Vec::new() };
+        if request.success.is_empty() {
+            // A transaction of compares alone is answered from one member's own state, which may be
+            // out of date (etcd: `server/etcdserver/txn/txn.go`, `IsTxnSerializable`). A
+            // linearizable range in both branches prevents that.
+            let key = KeyRange::key(prefix_range(&self.base).start().clone());
+            let barrier = TxnOp::from(RangeRequest::new(key).with_limit(1).with_keys_only());
+            request.success.push(barrier.clone());
+            request.failure.push(barrier);
+        }
+        request
+    }
+
+    fn puts(&self) -> impl Iterator<Item = (&Key, &Put)> {
+        self.writes.iter().filter_map(|(key, pending)| match pending {
+            Pending::Put(put) => Some((key, put)),
+            Pending::Delete => None,
+        })
+    }
+
+    /// Makes the copy show a transaction that the store has applied.
+    async fn committed(&self, shared: &Shared, header: Header) -> Result<Commit, Error> {
+        shared.counters.commits(1);
+        shared.touch();
+        let (epoch, revision) = (self.base.epoch, header.revision);
+        if !shared.apply_answer(epoch, revision, self.entries(revision)) {
+            let started = Instant::now();
+            let deadline = started + shared.options.catch_up_timeout;
+            let arrival = shared.await_event(epoch, revision, deadline).await;
+            if arrival != crate::db::Arrival::Arrived {
+                return Err(shared.not_caught_up(revision, started.elapsed(), true));
+            }
+        }
+        let token = Token::new(header.cluster_id, epoch, revision);
+        Ok(Commit { token, changed: true })
+    }
+
+    /// What the written keys are after the commit. The guards have held, so what they were before
+    /// is what the snapshot says.
+    fn entries(&self, revision: Revision) -> Vec<(Key, Option<EntryPtr>)> {
+        let entry = |key: &Key, put: &Put| {
+            let before = self.base.map.get(key.as_bytes()).map(|entry| entry.meta);
+            let kv = KeyValue {
+                create_revision: before.map_or(revision, |before| before.create_revision),
+                mod_revision: revision,
+                version: before.map_or(1, |before| before.version + 1),
+                lease: put.lease,
+                ..KeyValue::default()
+            };
+            Entry::new(&kv, put.slot, Value::Decoded(AnyValue::clone(&put.value)))
+        };
+        let entries = self.writes.iter().map(|(key, pending)| match pending {
+            Pending::Put(put) => (key.clone(), Some(EntryPtr::new(entry(key, put)))),
+            Pending::Delete => (key.clone(), None),
+        });
+        entries.collect()
+    }
+
+    /// The error for a transaction that the store has refused, once the copy shows why, so that
+    /// the next attempt does not meet the same conflict.
+    async fn refused(&self, shared: &Shared, header: Header) -> Error {
+        shared.counters.conflicts(1);
+        let visible = || {
+            let now = shared.state();
+            self.reads.conflicts(&self.base, &now, self.writes.keys())
+        };
+        let deadline = Instant::now() + shared.options.catch_up_timeout;
+        let target = header.revision;
+        // Whatever ends the wait, the answer is the same conflict; only its keys may be unknown.
+        let _ =
+            shared.await_progress(self.base.epoch, target, deadline, || visible().is_some()).await;
+        Error::Conflict { keys: visible().unwrap_or_default().into(), revision: target }
+    }
+}
+
+async fn send(shared: &Shared, request: TxnRequest) -> Result<crate::backend::TxnResponse, Error> {
+    let answer = timeout(shared.options.commit_timeout, shared.backend.txn(request)).await;
+    answer
+        .unwrap_or_else(|_| {
+            Err(BackendError::new(
+                BackendErrorKind::Timeout,
+                format!("no answer within {:?}", shared.options.commit_timeout),
+            ))
+        })
+        .map_err(Error::commit)
+}
+
+/// Refuses what the store would refuse, with the numbers, before anything is sent.
+fn check_limits(request: &TxnRequest, shared: &Shared) -> Result<(), Error> {
+    let store = shared.backend.capabilities();
+    let checks = [
+        (Limit::Operations, request.success.len(), store.max_txn_ops),
+        (Limit::Guards, request.compares.len(), store.max_txn_ops),
+        (Limit::RequestBytes, request.encoded_len(), store.max_request_bytes),
+    ];
+    for (what, actual, limit) in checks {
+        if actual > limit {
+            return Err(Error::LimitExceeded { what, actual, limit });
+        }
+    }
+    Ok(())
+}
