@@ -1,5 +1,5 @@
-//! The one place where the state changes: whole revisions in; observers and watches told; a new
-//! state published; waiters woken. In that order, under one lock.
+//! The one place where the state changes: whole revisions in; observers told; a new state published;
+//! waiters and watches told. In that order, under one lock.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -237,11 +237,11 @@ impl Shared {
             }
         }
         self.counters.observer_panics(applier.observers.call(&set));
-        applier.subscribers.send(set);
+        applier.subscribers.enqueue(set);
     }
 
     fn after_publication(&self, applier: &mut Applier) {
-        applier.subscribers.wake();
+        applier.subscribers.send();
         if self.check_open().is_err() {
             applier.subscribers.clear();
         }

@@ -23,6 +23,8 @@ use crate::{
 
 /// A stream of [`Update`]s of a range: first the present state, then what changes.
 ///
+/// By the time an update can be read, so can its state: a snapshot taken then is at least as new.
+///
 /// Read it with [`next`](Self::next) or as a [`Stream`]. After [`Error::Lagged`] it goes on, with
 /// the whole state; after [`Error::Closed`] it has ended. Dropping it ends the watch.
 pub struct Watch<C, P> {
@@ -207,7 +209,7 @@ fn begin(shared: &Shared, range: &KeyRange, mode: WatchMode) -> Result<Feed, Err
         }
         WatchMode::Coalesced => {
             let (sender, receiver) = channel(1);
-            let subscriber = Subscriber::Coalesced { range, sender, pending: false };
+            let subscriber = Subscriber::Coalesced { range, sender };
             (subscriber, Source::Coalesced { receiver })
         }
     };

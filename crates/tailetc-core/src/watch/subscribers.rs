@@ -11,7 +11,12 @@ use crate::backend::KeyRange;
 
 /// The registered watches. Lives under the apply lock.
 #[derive(Debug, Default)]
-pub(crate) struct Subscribers(Vec<Subscriber>);
+pub(crate) struct Subscribers {
+    registered: Vec<Subscriber>,
+    /// Applied, but not yet published: whoever gets a change set must be able to read the state
+    /// that it leads to.
+    outbox: Vec<Arc<ChangeSet>>,
+}
 
 /// One registered watch.
 #[derive(Debug)]
@@ -24,50 +29,43 @@ pub(crate) enum Subscriber {
         lagged: Arc<AtomicBool>,
     },
     /// Gets woken when a change that touches the range has been published.
-    Coalesced { range: KeyRange, sender: Sender<()>, pending: bool },
+    Coalesced { range: KeyRange, sender: Sender<()> },
 }
 
 impl Subscribers {
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.registered.is_empty()
     }
 
     pub(crate) fn add(&mut self, subscriber: Subscriber) {
         // A watch that was dropped is noticed when something is sent to it; on a quiet range that
         // may be never, so each newcomer clears the departed.
-        self.0.retain(|subscriber| !subscriber.is_gone());
-        self.0.push(subscriber);
+        self.registered.retain(|subscriber| !subscriber.is_gone());
+        self.registered.push(subscriber);
     }
 
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.registered.clear();
     }
 
-    /// Hands a change set to whom it concerns. Never waits: whoever has no room has lagged.
-    pub(crate) fn send(&mut self, set: ChangeSet) {
-        if self.0.is_empty() {
-            return;
+    /// Takes a change set, to be sent once it is published.
+    pub(crate) fn enqueue(&mut self, set: ChangeSet) {
+        if !self.registered.is_empty() {
+            self.outbox.push(Arc::new(set));
         }
-        let set = Arc::new(set);
-        self.0.retain_mut(|subscriber| subscriber.offer(&set));
     }
 
-    /// Wakes the coalesced watches, once the state that they were sent for is readable.
-    pub(crate) fn wake(&mut self) {
-        for subscriber in &mut self.0 {
-            if let Subscriber::Coalesced { sender, pending, .. } = subscriber
-                && std::mem::take(pending)
-            {
-                // Full: it has been woken already. Closed: it leaves at the next send.
-                let _ = sender.try_send(());
-            }
+    /// Hands out what has been published. Never waits: whoever has no room has lagged.
+    pub(crate) fn send(&mut self) {
+        for set in self.outbox.drain(..) {
+            self.registered.retain(|subscriber| subscriber.offer(&set));
         }
     }
 }
 
 impl Subscriber {
     /// Whether the watch stays registered.
-    fn offer(&mut self, set: &Arc<ChangeSet>) -> bool {
+    fn offer(&self, set: &Arc<ChangeSet>) -> bool {
         match self {
             Self::Exact { range, sender, lagged } => {
                 if !set.touches(range) {
@@ -82,8 +80,11 @@ impl Subscriber {
                     Err(TrySendError::Closed(_)) => false,
                 }
             }
-            Self::Coalesced { range, sender, pending } => {
-                *pending |= set.touches(range);
+            Self::Coalesced { range, sender } => {
+                if set.touches(range) {
+                    // Full: it has been woken already, and has not looked yet.
+                    let _ = sender.try_send(());
+                }
                 !sender.is_closed()
             }
         }
