@@ -1,0 +1,124 @@
+//! What is refused by its form alone (etcd: `server/etcdserver/api/v3rpc/key.go`).
+
+use tailetc_core::backend::{BackendError, KeyRange, PutRequest, RangeRequest, TxnOp, TxnRequest};
+
+use crate::errors;
+
+pub(crate) fn check_range(request: &RangeRequest) -> Result<(), BackendError> {
+    check_key(&request.range)
+}
+
+/// Checks one level: number of operations, keys of compares, operations of both branches. A nested
+/// transaction has what this level leaves of the number.
+pub(crate) fn check_txn(request: &TxnRequest, max_ops: usize) -> Result<(), BackendError> {
+    let Some(left) = max_ops.checked_sub(request.op_count()) else {
+        return Err(errors::too_many_ops());
+    };
+    for compare in &request.compares {
+        check_key(&compare.range)?;
+    }
+    request.success.iter().chain(&request.failure).try_for_each(|op| check_op(op, left))
+}
+
+fn check_op(op: &TxnOp, max_ops: usize) -> Result<(), BackendError> {
+    match op {
+        TxnOp::Range(range) => check_key(&range.range),
+        TxnOp::Put(put) => check_put(put),
+        TxnOp::Delete(delete) => check_key(&delete.range),
+        TxnOp::Txn(txn) => check_txn(txn, max_ops),
+    }
+}
+
+fn check_put(put: &PutRequest) -> Result<(), BackendError> {
+    if put.key.is_empty() {
+        return Err(errors::empty_key());
+    }
+    if put.ignore_value && !put.value.is_empty() {
+        return Err(errors::value_provided());
+    }
+    if put.ignore_lease && !put.lease.is_none() {
+        return Err(errors::lease_provided());
+    }
+    Ok(())
+}
+
+fn check_key(range: &KeyRange) -> Result<(), BackendError> {
+    if range.start().is_empty() {
+        return Err(errors::empty_key());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tailetc_core::backend::{Compare, DeleteRequest};
+    use tailetc_core::{LeaseId, Revision};
+
+    fn put(key: &'static str) -> TxnOp {
+        PutRequest::new(key, "").into()
+    }
+
+    #[track_caller]
+    fn refused(request: &TxnRequest, expected: BackendError) {
+        let error = check_txn(request, 128).expect_err("refused");
+        assert_eq!((error.kind(), error.message()), (expected.kind(), expected.message()));
+    }
+
+    #[test]
+    fn number_of_operations_is_checked_before_keys() {
+        let absent = || Compare::mod_revision("", Revision::ZERO);
+        let many = TxnRequest::default().when((0..129).map(|_| absent()));
+        refused(&many, errors::too_many_ops());
+        refused(&TxnRequest::default().when([absent()]), errors::empty_key());
+        let many = TxnRequest::default().otherwise((0..129).map(|_| put("a")));
+        refused(&many, errors::too_many_ops());
+    }
+
+    #[test]
+    fn limit_is_on_the_longest_list_and_is_inclusive() {
+        let ops = || (0..128).map(|_| put("a"));
+        let full = TxnRequest::new(ops())
+            .otherwise(ops())
+            .when((0..128).map(|_| Compare::mod_revision("a", Revision::ZERO)));
+        assert!(check_txn(&full, 128).is_ok());
+    }
+
+    #[test]
+    fn nested_transaction_has_what_its_parent_leaves() {
+        let nested = |puts: usize| {
+            let nested = TxnRequest::new((0..puts).map(|_| put("a")));
+            TxnRequest::new([nested.into(), put("b")])
+        };
+        assert!(check_txn(&nested(126), 128).is_ok());
+        refused(&nested(127), errors::too_many_ops());
+        assert!(check_txn(&nested(0), 2).is_ok());
+        assert!(check_txn(&nested(1), 2).is_err());
+    }
+
+    #[test]
+    fn put_is_checked_for_key_then_value_then_lease() {
+        let wrong = |key: &'static str, value: &'static str| {
+            let put = PutRequest::new(key, value)
+                .with_lease(LeaseId::new(1))
+                .with_ignore_lease()
+                .with_ignore_value();
+            TxnRequest::new([put.into()])
+        };
+        refused(&wrong("", "v"), errors::empty_key());
+        refused(&wrong("k", "v"), errors::value_provided());
+        refused(&wrong("k", ""), errors::lease_provided());
+    }
+
+    #[test]
+    fn every_operation_needs_a_key() {
+        let nowhere = || KeyRange::from_wire("", "z");
+        refused(&TxnRequest::new([RangeRequest::new(nowhere()).into()]), errors::empty_key());
+        refused(
+            &TxnRequest::default().otherwise([DeleteRequest::new(nowhere()).into()]),
+            errors::empty_key(),
+        );
+        let nested = TxnRequest::new([put("")]);
+        refused(&TxnRequest::new([nested.into()]), errors::empty_key());
+    }
+}

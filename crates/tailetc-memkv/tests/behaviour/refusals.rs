@@ -1,0 +1,123 @@
+//! Which refusal wins when there are several reasons.
+
+use tailetc_core::Revision;
+use tailetc_core::backend::{
+    BackendErrorKind, Compare, KeyRange, KvBackend, PutRequest, RangeRequest, TxnOp, TxnRequest,
+};
+use tailetc_memkv::MemKv;
+
+use crate::support::{assert_txn_refused, current, delete, lease, put, read, rev, write};
+
+fn leased(key: &'static str) -> TxnOp {
+    PutRequest::new(key, "").with_lease(lease(404)).into()
+}
+
+fn kept(key: &'static str) -> TxnOp {
+    PutRequest::new(key, "").with_ignore_value().into()
+}
+
+fn future() -> TxnOp {
+    RangeRequest::new(KeyRange::key("a")).with_revision(rev(99)).into()
+}
+
+#[tokio::test]
+async fn form_is_checked_before_duplicates_before_size_before_state() {
+    let small = MemKv::builder().with_max_request_bytes(40).build();
+    let absent = Compare::mod_revision("", Revision::ZERO);
+    let many = TxnRequest::new((0..129).map(|_| put("a", ""))).when([absent]);
+    assert_txn_refused(&small, many, BackendErrorKind::TooManyOps).await;
+
+    let empty_key = TxnRequest::new([put("a", ""), put("a", ""), put("", "")]);
+    assert_txn_refused(&small, empty_key, BackendErrorKind::InvalidRequest).await;
+
+    let duplicate = TxnRequest::new([leased("a"), put("a", "")]);
+    assert_txn_refused(&small, duplicate, BackendErrorKind::DuplicateKey).await;
+
+    let large = TxnRequest::new([leased("a"), put("b", "twenty bytes and more")]);
+    assert_txn_refused(&small, large, BackendErrorKind::RequestTooLarge).await;
+
+    let no_lease = TxnRequest::new([leased("a")]);
+    assert_txn_refused(&small, no_lease, BackendErrorKind::LeaseNotFound).await;
+}
+
+#[tokio::test]
+async fn form_is_checked_in_the_branch_that_does_not_run() {
+    let store = MemKv::new();
+    let request = TxnRequest::new([]).otherwise([put("", "")]);
+    assert_txn_refused(&store, request, BackendErrorKind::InvalidRequest).await;
+    let request = TxnRequest::new([]).otherwise([put("a", ""), put("a", "")]);
+    assert_txn_refused(&store, request, BackendErrorKind::DuplicateKey).await;
+}
+
+#[tokio::test]
+async fn state_is_checked_only_in_the_branch_that_runs() {
+    let store = MemKv::new();
+    let request = TxnRequest::new([]).otherwise([leased("a"), kept("b"), future()]);
+    assert!(store.txn(request).await.is_ok());
+    let nested = TxnRequest::new([]).otherwise([leased("a")]);
+    assert!(store.txn(TxnRequest::new([nested.into()])).await.is_ok());
+}
+
+#[tokio::test]
+async fn state_is_checked_in_the_order_of_the_request() {
+    use BackendErrorKind::{FutureRevision, KeyNotFound, LeaseNotFound};
+    let store = MemKv::new();
+    for (ops, kind) in [
+        ([leased("a"), kept("b"), future()], LeaseNotFound),
+        ([kept("b"), leased("a"), future()], KeyNotFound),
+        ([future(), leased("a"), kept("b")], FutureRevision),
+    ] {
+        assert_txn_refused(&store, TxnRequest::new(ops.clone()), kind).await;
+        let nested = TxnRequest::new([TxnRequest::new(ops).into()]);
+        assert_txn_refused(&store, nested, kind).await;
+    }
+}
+
+#[tokio::test]
+async fn absent_key_wins_over_an_unknown_lease_in_one_put() {
+    let store = MemKv::new();
+    let put = PutRequest::new("a", "").with_ignore_value().with_lease(lease(404));
+    let request = TxnRequest::new([put.into()]);
+    assert_txn_refused(&store, request, BackendErrorKind::KeyNotFound).await;
+}
+
+#[tokio::test]
+async fn refusal_leaves_no_trace_of_earlier_operations() {
+    let store = MemKv::new();
+    let request = TxnRequest::new([put("a", ""), leased("b")]);
+    assert_txn_refused(&store, request, BackendErrorKind::LeaseNotFound).await;
+    assert_eq!(read(&store, "a").await, None);
+}
+
+#[tokio::test]
+async fn key_put_earlier_in_the_transaction_does_not_exist_yet() {
+    let store = MemKv::new();
+    let first = TxnRequest::new([put("a", "")]);
+    let request = TxnRequest::new([first.into(), kept("b")]);
+    assert_txn_refused(&store, request, BackendErrorKind::KeyNotFound).await;
+    let range_at_the_new_revision =
+        RangeRequest::new(KeyRange::key("a")).with_revision(rev(current(&store).await + 1));
+    let request = TxnRequest::new([put("a", ""), range_at_the_new_revision.into()]);
+    assert_txn_refused(&store, request, BackendErrorKind::FutureRevision).await;
+}
+
+#[tokio::test]
+async fn request_that_crashes_servers_is_refused() {
+    let store = MemKv::new();
+    write(&store, "b", "v").await;
+    let ignore_lease = PutRequest::new("b", "").with_ignore_lease();
+    for put in [kept("b"), ignore_lease.into()] {
+        let request = TxnRequest::new([delete(KeyRange::from_key("a")), put.clone()]);
+        assert_txn_refused(&store, request, BackendErrorKind::InvalidRequest).await;
+        let first = TxnRequest::new([delete(KeyRange::from_key("a"))]);
+        let request = TxnRequest::new([first.into(), TxnRequest::new([put]).into()]);
+        assert_txn_refused(&store, request, BackendErrorKind::InvalidRequest).await;
+    }
+    assert_eq!(read(&store, "b").await.unwrap().value, "v");
+
+    let refused_by_servers =
+        TxnRequest::new([delete(KeyRange::from_key("a")), kept("b"), leased("c")]);
+    assert_txn_refused(&store, refused_by_servers, BackendErrorKind::LeaseNotFound).await;
+    let harmless = TxnRequest::new([kept("b"), delete(KeyRange::from_key("a"))]);
+    assert!(store.txn(harmless).await.is_ok());
+}

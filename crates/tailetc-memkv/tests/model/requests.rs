@@ -1,0 +1,152 @@
+//! Requests by chance, over few keys so that they meet.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use tailetc_core::backend::{
+    Compare, CompareResult, CompareTarget, DeleteRequest, KeyRange, PutRequest, RangeRequest,
+    TxnOp, TxnRequest, WatchRequest,
+};
+use tailetc_core::{LeaseId, Revision};
+
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    Range(RangeRequest),
+    Txn(TxnRequest),
+    Compact(Revision),
+    Grant(LeaseId),
+    Revoke(LeaseId),
+    Watch(WatchRequest),
+    /// Of the watch with this number, modulo their count.
+    Drain(usize),
+    RequestProgress(usize),
+}
+
+pub(crate) fn actions() -> impl Strategy<Value = Vec<Action>> {
+    let action = prop_oneof![
+        8 => put().prop_map(|put| Action::Txn(TxnRequest::new([put.into()]))),
+        2 => delete().prop_map(|delete| Action::Txn(TxnRequest::new([delete.into()]))),
+        10 => txn().prop_map(Action::Txn),
+        3 => range().prop_map(Action::Range),
+        2 => revision().prop_map(Action::Compact),
+        2 => lease().prop_map(Action::Grant),
+        1 => lease().prop_map(Action::Revoke),
+        3 => watch().prop_map(Action::Watch),
+        3 => any::<usize>().prop_map(Action::Drain),
+        2 => any::<usize>().prop_map(Action::RequestProgress),
+    ];
+    prop::collection::vec(action, 1..40)
+}
+
+fn key() -> impl Strategy<Value = &'static str> {
+    prop_oneof![60 => select(vec!["a", "b", "c", "d"]), 1 => Just("")]
+}
+
+fn key_range() -> impl Strategy<Value = KeyRange> {
+    let end = select(vec!["\0", "\0", "a", "b", "c", "d", "e"]);
+    prop_oneof![
+        2 => key().prop_map(KeyRange::key),
+        2 => (key(), end).prop_map(|(key, end)| KeyRange::from_wire(key, end)),
+        1 => Just(KeyRange::all()),
+    ]
+}
+
+fn revision() -> impl Strategy<Value = Revision> {
+    prop_oneof![4 => 0_i64..25, 1 => -2_i64..2].prop_map(Revision::new)
+}
+
+fn lease() -> impl Strategy<Value = LeaseId> {
+    (1_i64..4).prop_map(LeaseId::new)
+}
+
+fn range() -> impl Strategy<Value = RangeRequest> {
+    let at = prop_oneof![2 => Just(Revision::ZERO), 1 => revision()];
+    let flag = || prop::bool::weighted(0.2);
+    let least = prop_oneof![3 => Just(Revision::ZERO), 1 => revision()];
+    (key_range(), at, -1_i64..4, flag(), flag(), least).prop_map(
+        |(range, at, limit, keys_only, count_only, least)| {
+            let mut request = RangeRequest::new(range)
+                .with_revision(at)
+                .with_limit(limit)
+                .with_min_mod_revision(least);
+            request.keys_only = keys_only;
+            request.count_only = count_only;
+            request
+        },
+    )
+}
+
+fn put() -> impl Strategy<Value = PutRequest> {
+    let value = select(vec!["", "", "x", "y"]);
+    let lease = prop_oneof![3 => Just(LeaseId::NONE), 1 => lease()];
+    let flag = || prop::bool::weighted(0.15);
+    (key(), value, lease, any::<bool>(), flag(), flag()).prop_map(
+        |(key, value, lease, prev_kv, ignore_value, ignore_lease)| {
+            let mut put = PutRequest::new(key, value).with_lease(lease);
+            put.prev_kv = prev_kv;
+            put.ignore_value = ignore_value;
+            put.ignore_lease = ignore_lease;
+            put
+        },
+    )
+}
+
+fn delete() -> impl Strategy<Value = DeleteRequest> {
+    (key_range(), any::<bool>()).prop_map(|(range, prev_kv)| {
+        let mut delete = DeleteRequest::new(range);
+        delete.prev_kv = prev_kv;
+        delete
+    })
+}
+
+fn compare() -> impl Strategy<Value = Compare> {
+    let target = prop_oneof![
+        (0_i64..4).prop_map(CompareTarget::Version),
+        revision().prop_map(CompareTarget::CreateRevision),
+        revision().prop_map(CompareTarget::ModRevision),
+        select(vec!["", "x", "y"]).prop_map(|value| CompareTarget::Value(value.into())),
+        (0_i64..3).prop_map(|id| CompareTarget::Lease(LeaseId::new(id))),
+    ];
+    let result = select(vec![
+        CompareResult::Equal,
+        CompareResult::Greater,
+        CompareResult::Less,
+        CompareResult::NotEqual,
+    ]);
+    (key_range(), target, result)
+        .prop_map(|(range, target, result)| Compare::new(range, target, result))
+}
+
+fn txn() -> impl Strategy<Value = TxnRequest> {
+    let leaf = || {
+        prop_oneof![
+            3 => put().prop_map(TxnOp::from),
+            2 => delete().prop_map(TxnOp::from),
+            1 => range().prop_map(TxnOp::from),
+        ]
+    };
+    let op = leaf().prop_recursive(
+        3,
+        12,
+        3,
+        move |op| prop_oneof![1 => leaf(), 2 => branches(op).prop_map(TxnOp::from)],
+    );
+    branches(op)
+}
+
+fn branches(op: impl Strategy<Value = TxnOp> + Clone) -> impl Strategy<Value = TxnRequest> {
+    let ops = |max: usize| prop::collection::vec(op.clone(), 0..max);
+    let compares = prop::collection::vec(compare(), 0..3);
+    (compares, ops(4), ops(3)).prop_map(|(compares, success, failure)| TxnRequest {
+        compares,
+        success,
+        failure,
+    })
+}
+
+fn watch() -> impl Strategy<Value = WatchRequest> {
+    (key_range(), revision(), any::<bool>()).prop_map(|(range, start, prev_kv)| {
+        let mut request = WatchRequest::new(range, start);
+        request.prev_kv = prev_kv;
+        request
+    })
+}
