@@ -1,1 +1,20 @@
-//! Facade.
+#![doc = include_str!("../README.md")]
+//!
+//! # Where to look
+//!
+//! - [`open`] and [`Builder`]: from a URL to a [`Db`].
+//! - [`Db`], [`Snapshot`], [`Txn`]: reading and writing.
+//! - [`Collection`], [`Codec`], [`ClonePolicy`]: types.
+//! - [`Db::observe`], [`Db::watch`], [`ChangeSet`]: following changes.
+//! - [`Error`]: what can go wrong, and what to do about it.
+//! - [`backend`]: what stands below, and how to write another one.
+
+mod open;
+
+pub use tailetc_core::*;
+pub use tailetc_memkv as memkv;
+
+#[cfg(feature = "etcd")]
+pub use tailetc_etcd as etcd;
+
+pub use crate::open::open;

@@ -1,0 +1,217 @@
+//! Promise P6, its first part: the copy survives broken connections and compaction, serves its last
+//! state meanwhile, and repairs itself by a minimal difference.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as expected"
+)]
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use support::{Gate, Store, until, within};
+use tailetc::{ChangeKind, ChangeSet, Db, ObserverGuard, RAW, Revision};
+
+on_every_backend! {
+    broken_watch_is_resumed_without_loss_or_duplicate,
+    compaction_past_the_position_is_repaired_by_the_difference,
+    backlog_of_many_revisions_is_delivered_revision_by_revision,
+    reads_go_on_while_the_store_is_silent,
+}
+
+/// (revision, kind, keys)
+type Seen = (Revision, ChangeKind, usize);
+
+/// Records every change set but the initial one.
+fn record(db: &Db) -> (Arc<Mutex<Vec<Seen>>>, ObserverGuard) {
+    let record = Arc::new(Mutex::new(Vec::new()));
+    let theirs = Arc::clone(&record);
+    let guard = db.observe(move |set: &ChangeSet| {
+        if set.kind() != ChangeKind::Initial {
+            theirs.lock().unwrap().push((set.revision(), set.kind(), set.len()));
+        }
+    });
+    (record, guard.unwrap())
+}
+
+async fn broken_watch_is_resumed_without_loss_or_duplicate(store: Store) {
+    let gate = Gate::new(&store);
+    let db = gate.builder().connect().await.unwrap();
+    let (record, _guard) = record(&db);
+    let mut written = Vec::new();
+    for round in 0..100_u32 {
+        written.push(store.put(&format!("/t/{}", round % 7), round.to_string()).await);
+        if round % 10 == 9 {
+            gate.cut_watches();
+        }
+    }
+    let last = *written.last().unwrap();
+    until("all changes arrive", || db.snapshot().revision() >= last).await;
+    let seen: Vec<_> = record.lock().unwrap().iter().map(|(revision, ..)| *revision).collect();
+    assert_eq!(seen, written);
+    let stats = db.stats();
+    assert!(stats.reconnects > 0 && stats.resyncs == 0, "{stats:?}");
+    until("tailing", || db.health().is_tailing()).await;
+}
+
+async fn compaction_past_the_position_is_repaired_by_the_difference(store: Store) {
+    let keys: Vec<_> = (0..100).map(|i| format!("/t/{i:03}")).collect();
+    let puts: Vec<_> = keys.iter().map(|key| (key.as_str(), "1")).collect();
+    store.put_all(&puts).await;
+    let gate = Gate::new(&store);
+    let db = gate.builder().connect().await.unwrap();
+    let (record, _guard) = record(&db);
+    let before = db.snapshot();
+
+    gate.hold_watches();
+    for round in 0..5_u32 {
+        store.put("/t/050", round.to_string()).await;
+    }
+    store.delete("/t/051").await;
+    let last = store.put("/t/new", "1").await;
+    store.backend.compact(last).await.unwrap();
+    gate.cut_watches();
+    gate.release_watches();
+    until("repaired", || db.snapshot().revision() >= last).await;
+
+    assert_eq!(*record.lock().unwrap(), [(last, ChangeKind::Resync, 3)]);
+    let after = db.snapshot();
+    assert_eq!(after.len(), 100);
+    assert_eq!(*after.get(RAW, "050").unwrap().unwrap(), "4");
+    for (key, value) in after.range(RAW, ..).unwrap() {
+        let unchanged = key != "050" && key != "new";
+        let old = before.get(RAW, key).unwrap();
+        assert_eq!(old.is_some_and(|old| Arc::ptr_eq(&old, &value)), unchanged, "{key}");
+    }
+    assert_eq!(db.stats().resyncs, 1);
+
+    // And on it goes.
+    let next = store.put("/t/new", "2").await;
+    until("the next change", || db.snapshot().revision() >= next).await;
+    assert_eq!(record.lock().unwrap().len(), 2);
+    let put = db.transact(|txn| txn.put(RAW, "new", Bytes::from("3")));
+    within("commit", put).await.unwrap();
+}
+
+async fn backlog_of_many_revisions_is_delivered_revision_by_revision(store: Store) {
+    let gate = Gate::new(&store);
+    let db = gate.builder().connect().await.unwrap();
+    let (record, _guard) = record(&db);
+    gate.hold_watches();
+    let mut written = Vec::new();
+    for round in 0..2500_u32 {
+        written.push(store.put(&format!("/t/{}", round % 100), round.to_string()).await);
+    }
+    gate.cut_watches();
+    gate.release_watches();
+    let last = *written.last().unwrap();
+    until("all changes arrive", || db.snapshot().revision() >= last).await;
+    let seen: Vec<_> = record.lock().unwrap().iter().map(|(revision, ..)| *revision).collect();
+    assert_eq!(seen, written);
+    let stats = db.stats();
+    assert!(stats.publications < stats.revisions / 10, "published in batches: {stats:?}");
+}
+
+async fn reads_go_on_while_the_store_is_silent(store: Store) {
+    store.put("/t/a", "1").await;
+    let gate = Gate::new(&store);
+    let db = gate.builder().connect().await.unwrap();
+    gate.hold_watches();
+    store.put("/t/a", "2").await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(*db.get(RAW, "a").unwrap().unwrap(), "1");
+    gate.release_watches();
+    until("the change arrives", || *db.get(RAW, "a").unwrap().unwrap() == "2").await;
+}
+
+#[cfg(feature = "etcd")]
+mod server_failures {
+    use super::*;
+    use tailetc::Phase;
+    use tailetc_testkit::etcd_server::{EtcdServer, EtcdServerOptions};
+
+    async fn durable() -> Store {
+        use tailetc::etcd::{EtcdBackend, EtcdOptions};
+        let server = EtcdServer::start_with(EtcdServerOptions::default().with_durable());
+        let server = server.await.expect("starting etcd");
+        let options = EtcdOptions::new([server.url()]).with_request_timeout(Duration::from_secs(2));
+        let backend = EtcdBackend::connect(options).await.expect("connecting");
+        Store { backend: Arc::new(backend), server: Some(server) }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn killed_server_is_noticed_and_found_again() {
+        let mut store = durable().await;
+        store.put("/t/a", "1").await;
+        let db = store.db().await;
+        let (record, _guard) = record(&db);
+        let server = store.server.as_mut().unwrap();
+        server.kill().await.unwrap();
+        until("noticed", || db.health().phase == Phase::Reconnecting).await;
+        let health = db.health();
+        assert!(health.last_error.is_some(), "{health:?}");
+        assert_eq!(*db.get(RAW, "a").unwrap().unwrap(), "1");
+        let mut txn = db.txn();
+        txn.put(RAW, "a", Bytes::from("lost")).unwrap();
+        let error = within("commit while down", txn.commit()).await.unwrap_err();
+        assert!(error.is_transient() || error.is_outcome_unknown(), "{error}");
+
+        server.restart().await.unwrap();
+        until("found again", || db.health().is_tailing()).await;
+        let last = store.put("/t/a", "2").await;
+        until("the change arrives", || db.snapshot().revision() >= last).await;
+        let put = db.transact(|txn| txn.put(RAW, "b", Bytes::from("1")));
+        within("commit", put).await.unwrap();
+        let seen = record.lock().unwrap();
+        assert!(seen.iter().all(|(_, kind, _)| *kind == ChangeKind::Transaction), "{seen:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn commit_to_a_paused_server_ends_by_its_deadline() {
+        let mut store = durable().await;
+        let db = store.db().await;
+        let server = store.server.as_mut().unwrap();
+        server.pause().await.unwrap();
+        let mut txn = db.txn();
+        txn.put(RAW, "a", Bytes::from("1")).unwrap();
+        let error = within("commit to a paused server", txn.commit()).await.unwrap_err();
+        server.resume().await.unwrap();
+        assert!(error.is_outcome_unknown(), "{error}");
+        let put = || db.transact(|txn| txn.put(RAW, "b", Bytes::from("1")));
+        within("commit", async { while put().await.is_err() {} }).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn replaced_cluster_is_loaded_anew() {
+        let mut store = durable().await;
+        for round in 0..20_u32 {
+            store.put("/t/a", round.to_string()).await;
+        }
+        let db = store.db().await;
+        let token = db.snapshot().token();
+        let (record, _guard) = record(&db);
+        let server = store.server.as_mut().unwrap();
+        server.kill().await.unwrap();
+        std::fs::remove_dir_all(server.data_dir()).unwrap();
+        server.restart().await.unwrap();
+        within("a key in the new cluster", async {
+            use tailetc::backend::{KvBackendExt, PutRequest};
+            let put = || store.backend.put(PutRequest::new("/t/b", "new"));
+            while put().await.is_err() {}
+        })
+        .await;
+        until("loaded anew", || db.snapshot().contains(RAW, "b").unwrap()).await;
+        assert!(!db.snapshot().contains(RAW, "a").unwrap());
+        assert!(db.snapshot().revision() < token.revision());
+        assert_eq!(record.lock().unwrap()[0].1, ChangeKind::Resync);
+        let error = within("old token", db.at_least(&token)).await.unwrap_err();
+        assert!(matches!(error, tailetc::Error::TokenMismatch { .. }), "{error}");
+        let put = db.transact(|txn| txn.put(RAW, "c", Bytes::from("1")));
+        within("commit", put).await.unwrap();
+    }
+}

@@ -1,0 +1,73 @@
+//! A fresh store of either kind.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tailetc::backend::{KeyRange, KvBackend, KvBackendExt, PutRequest, TxnOp, TxnRequest};
+use tailetc::memkv::MemKv;
+use tailetc::{Builder, Db, Options, Revision};
+
+/// A fresh, empty store. Its own methods act as another program would: not through a `Db`.
+pub(crate) struct Store {
+    pub(crate) backend: Arc<dyn KvBackend>,
+    #[cfg(feature = "etcd")]
+    pub(crate) server: Option<tailetc_testkit::etcd_server::EtcdServer>,
+}
+
+impl Store {
+    pub(crate) fn memory() -> Self {
+        Self {
+            backend: Arc::new(MemKv::new()),
+            #[cfg(feature = "etcd")]
+            server: None,
+        }
+    }
+
+    #[cfg(feature = "etcd")]
+    pub(crate) async fn etcd() -> Self {
+        use tailetc::etcd::{EtcdBackend, EtcdOptions};
+        use tailetc_testkit::etcd_server::EtcdServer;
+        let server = EtcdServer::start().await.expect("starting etcd");
+        let backend = EtcdBackend::connect(EtcdOptions::new([server.url()])).await;
+        Self { backend: Arc::new(backend.expect("connecting")), server: Some(server) }
+    }
+
+    /// A builder for the prefix `/t/` with short pauses.
+    pub(crate) fn builder(&self) -> Builder {
+        builder_on(Arc::clone(&self.backend))
+    }
+
+    pub(crate) async fn db(&self) -> Db {
+        self.builder().connect().await.expect("connecting a Db")
+    }
+
+    pub(crate) async fn put(&self, key: &str, value: impl Into<Bytes>) -> Revision {
+        let put = PutRequest::new(key.to_owned(), value);
+        self.backend.put(put).await.expect("foreign put")
+    }
+
+    pub(crate) async fn delete(&self, key: &str) -> i64 {
+        let range = KeyRange::key(key.to_owned());
+        self.backend.delete(range).await.expect("foreign delete").0
+    }
+
+    pub(crate) async fn get(&self, key: &str) -> Option<Bytes> {
+        let kv = self.backend.get(Bytes::from(key.to_owned())).await.expect("foreign get");
+        kv.map(|kv| kv.value)
+    }
+
+    /// One transaction of puts.
+    pub(crate) async fn put_all(&self, puts: &[(&str, &str)]) -> Revision {
+        let puts = puts.iter().map(|(key, value)| {
+            TxnOp::from(PutRequest::new((*key).to_owned(), (*value).to_owned()))
+        });
+        self.backend.txn(TxnRequest::new(puts)).await.expect("foreign txn").header.revision
+    }
+}
+
+pub(crate) fn builder_on(backend: Arc<dyn KvBackend>) -> Builder {
+    let mut options = Options::default();
+    options.backoff_min = std::time::Duration::from_millis(5);
+    options.backoff_max = std::time::Duration::from_millis(100);
+    Db::builder(backend).prefix("/t/").options(options)
+}
