@@ -1,0 +1,175 @@
+//! `GET /v1/changes`: the change stream, as server-sent events.
+//!
+//! The first event is the present state (`initial`; empty with `from=now`), then one event follows
+//! for each etcd transaction. The identifier of an event is a token. A client that fell too far
+//! behind gets `lagged`, and then the whole state again; `resync` is what changed while the store's
+//! history was lost; `end` comes before the registry stops.
+
+use std::convert::Infallible;
+use std::iter::from_fn;
+use std::sync::Arc;
+
+use async_stream::stream;
+use axum::Extension;
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_core::Stream;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tailetc::{Change, ChangeKind, Error, Json, Prefix, Shared, Snapshot, Update, WatchMode};
+
+use crate::app::{App, Query};
+use crate::model::{SERVICES, Service};
+use crate::problem::{Problem, with_causes};
+use crate::shutdown::Stop;
+use crate::token;
+
+type Watch = tailetc::Watch<Json<Service>, Shared>;
+
+/// The most changes in one event that is not a transaction, so that nobody has to hold the whole
+/// state as one text.
+const PART: usize = 500;
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Follow {
+    #[serde(default)]
+    prefix: String,
+    #[serde(default)]
+    from: From,
+}
+
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum From {
+    #[default]
+    State,
+    Now,
+}
+
+pub(crate) async fn changes(
+    State(app): State<App>,
+    Extension(snapshot): Extension<Snapshot>,
+    Query(follow): Query<Follow>,
+) -> Result<Response, Problem> {
+    let mode = WatchMode::Exact { buffer: app.stream_buffer };
+    let watch = app.db.watch(SERVICES, Prefix(&follow.prefix), mode)?;
+    let keep_alive = KeepAlive::new().interval(app.heartbeat).text("heartbeat");
+    let events = events(watch, follow.from == From::Now, app.stop);
+    let sse = Sse::new(events).keep_alive(keep_alive);
+    Ok(([token::header(snapshot.token())], sse).into_response())
+}
+
+fn events(
+    mut watch: Watch,
+    mut skip_state: bool,
+    mut stop: Stop,
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    stream! {
+        loop {
+            let update = tokio::select! {
+                () = stop.requested() => break,
+                update = watch.next() => update,
+            };
+            match update {
+                Some(Ok(update)) => {
+                    for event in parts(&update, std::mem::take(&mut skip_state)) {
+                        yield Ok(event);
+                    }
+                }
+                Some(Err(error @ Error::Lagged { .. })) => {
+                    yield Ok(notice("lagged", &error, "the whole state follows"));
+                }
+                Some(Err(error)) => {
+                    yield Ok(notice("closed", &error, "connect again, or to another replica"));
+                }
+                None => break,
+            }
+        }
+        yield Ok(Event::default().event("end").data("this registry is stopping"));
+    }
+}
+
+/// The events that tell of one update: one, unless it is large and no transaction.
+fn parts(update: &Update<Json<Service>, Shared>, skip: bool) -> impl Iterator<Item = Event> + Send {
+    let kind = kind(update.kind());
+    let most = if update.kind() == ChangeKind::Transaction { usize::MAX } else { PART };
+    let all = if skip { 0 } else { usize::MAX };
+    let mut changes = update.changes().take(all).map(|change| changed(&change)).peekable();
+    let mut more = true;
+    from_fn(move || {
+        if !more {
+            return None;
+        }
+        let part = changes.by_ref().take(most).collect();
+        more = changes.peek().is_some();
+        let message = Message { kind, revision: update.revision().get(), more, changes: part };
+        let event = event(kind, &message);
+        // A token says that everything up to there was seen: so it is the last part that has it.
+        Some(if more { event } else { event.id(update.token().to_string()) })
+    })
+}
+
+#[derive(Debug, Serialize)]
+struct Message {
+    kind: &'static str,
+    /// The revision of the state after these changes; of a transaction, that of each service in it.
+    revision: i64,
+    /// Whether the next event belongs to this one.
+    more: bool,
+    changes: Vec<Changed>,
+}
+
+/// One service, serialised straight from the cached values.
+#[derive(Debug, Serialize)]
+struct Changed {
+    name: String,
+    change: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<Arc<Service>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<Arc<Service>>,
+    /// Why there is no service: another program has stored something else here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+fn changed(change: &Change<'_, Json<Service>, Shared>) -> Changed {
+    let (service, error) = match change.after() {
+        Ok(service) => (service, None),
+        Err(error) => (None, Some(with_causes(&error))),
+    };
+    Changed {
+        name: change.key().to_string(),
+        change: match (change.is_create(), change.is_delete()) {
+            (true, _) => "create",
+            (_, true) => "delete",
+            _ => "update",
+        },
+        // What did not decode before is of no use to anybody now.
+        before: change.before().unwrap_or(None),
+        service,
+        error,
+    }
+}
+
+fn kind(kind: ChangeKind) -> &'static str {
+    match kind {
+        ChangeKind::Initial => "initial",
+        ChangeKind::Transaction => "transaction",
+        ChangeKind::Resync => "resync",
+        _ => "coalesced",
+    }
+}
+
+fn notice(name: &'static str, error: &Error, detail: &'static str) -> Event {
+    event(name, &json!({ "title": with_causes(error), "detail": detail }))
+}
+
+fn event(name: &'static str, message: &impl Serialize) -> Event {
+    let event = Event::default().event(name);
+    // Strings and numbers always have a JSON form; the error would be the event's own.
+    event.json_data(message).unwrap_or_else(|error| {
+        Event::default().event("error").data(error.to_string().replace(['\r', '\n'], " "))
+    })
+}

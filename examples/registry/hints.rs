@@ -1,0 +1,20 @@
+//! What to try next.
+
+use std::net::SocketAddr;
+
+/// Prints command lines that work as they are, in this order.
+pub(crate) fn print(address: SocketAddr) {
+    let services = format!("http://{address}/v1/services");
+    println!(
+        r#"
+try, in another terminal:
+  curl -i {services}/web -X PUT -H 'If-None-Match: *' --json '{{"version": "1.0"}}'
+  curl -i {services}/web
+  curl -i {services}/web -X PUT -H 'If-Match: *' --json '{{"version": "1.1", "tags": ["eu"]}}'
+  curl -s '{services}?prefix=w&limit=10'
+  curl -sN http://{address}/v1/changes
+  curl -i -X DELETE {services}/web
+  curl -s http://{address}/readyz
+Ctrl-C stops it."#
+    );
+}

@@ -1,0 +1,122 @@
+//! Two registries and a foreign writer on one prefix.
+
+use serde_json::json;
+use tailetc_testkit::etcd_server::EtcdServer;
+
+use crate::support::events::{Event, Events};
+use crate::support::{Registry, Scratch, eventually};
+
+#[tokio::test]
+async fn write_on_one_replica_is_read_on_the_other_with_its_token() {
+    let server = EtcdServer::start().await.unwrap();
+    let (a, to_a) = Registry::serve(&["--url", &server.url()]).await;
+    let (b, to_b) = Registry::serve(&["--url", &server.url()]).await;
+    assert_ne!(to_a.base(), to_b.base());
+    let created = to_a.put("web", &[("if-none-match", "*")], &json!({ "version": "0" })).await;
+    let mut etag = created.header("etag").to_owned();
+    for round in 1..=50 {
+        let (writer, reader) = if round % 2 == 0 { (&to_a, &to_b) } else { (&to_b, &to_a) };
+        // A write needs no token: etcd decides whether its condition holds.
+        let service = json!({ "version": round.to_string() });
+        let written = loop {
+            let written = writer.put("web", &[("if-match", &etag)], &service).await;
+            if written.status != 412 {
+                break written;
+            }
+        };
+        assert_eq!(written.status, 200);
+        etag = written.header("etag").to_owned();
+        let read = reader.get("/v1/services/web", &[("tailetc-token", written.token())]).await;
+        assert_eq!(read.ok(), service);
+    }
+    let deleted = to_a.delete("web", &[]).await;
+    assert_eq!(deleted.status, 204);
+    let read = to_b.get("/v1/services/web", &[("tailetc-token", deleted.token())]).await;
+    assert_eq!(read.status, 404);
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test]
+async fn foreign_writes_are_in_the_streams_of_both_replicas() {
+    let server = EtcdServer::start().await.unwrap();
+    let (a, to_a) = Registry::serve(&["--url", &server.url()]).await;
+    let (b, to_b) = Registry::serve(&["--url", &server.url()]).await;
+    let mut streams = [to_a.events("/v1/changes").await, to_b.events("/v1/changes").await];
+    for event in both(&mut streams).await {
+        assert_eq!((event.name.as_str(), event.changes().len()), ("initial", 0));
+    }
+
+    let key = "/registry/services/by-hand";
+    server.etcdctl(&["put", key, r#"{"version":"1"}"#]).await.unwrap();
+    for event in both(&mut streams).await {
+        assert_eq!(event.changes(), [("create", "by-hand", Some("1"))]);
+    }
+    server.etcdctl(&["put", key, "no JSON"]).await.unwrap();
+    for event in both(&mut streams).await {
+        assert_eq!(event.changes(), [("update", "by-hand", None)]);
+        assert!(event.data["changes"][0]["error"].is_string(), "{event:?}");
+    }
+    assert_eq!(to_a.get("/v1/services/by-hand", &[]).await.status, 500);
+    let listed = to_b.list_all("", &[]).await;
+    assert_eq!((listed.len(), listed[0]["name"].as_str()), (1, Some("by-hand")));
+    assert!(listed[0]["error"].is_string(), "{listed:?}");
+    to_a.put("by-hand", &[("if-match", "*")], &json!({ "version": "2" })).await.ok();
+    for event in both(&mut streams).await {
+        assert_eq!(event.changes(), [("update", "by-hand", Some("2"))]);
+    }
+    server.etcdctl(&["del", key]).await.unwrap();
+    for event in both(&mut streams).await {
+        assert_eq!(event.changes(), [("delete", "by-hand", None)]);
+    }
+    a.stop().await;
+    b.stop().await;
+}
+
+/// The next event of each of two streams, which must be the same.
+async fn both(streams: &mut [Events; 2]) -> [Event; 2] {
+    let [a, b] = streams;
+    let events = [a.next().await, b.next().await];
+    assert_eq!(events[0].id, events[1].id);
+    events
+}
+
+#[tokio::test]
+async fn token_of_another_cluster_is_refused() {
+    let (server, other) = (EtcdServer::start().await.unwrap(), EtcdServer::start().await.unwrap());
+    let (a, to_a) = Registry::serve(&["--url", &server.url()]).await;
+    let (b, to_b) = Registry::serve(&["--url", &other.url()]).await;
+    let written = to_b.put("web", &[("if-none-match", "*")], &json!({ "version": "1" })).await;
+    let refused = to_a.get("/v1/services", &[("tailetc-token", written.token())]).await;
+    assert_eq!(refused.status, 409);
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test]
+async fn replica_without_a_server_is_not_ready_and_serves_its_last_state() {
+    let mut server = EtcdServer::start().await.unwrap();
+    let scratch = Scratch::new();
+    let file = scratch.services("a", 300, 10);
+    let url = server.url();
+    let args = ["--url", &url, "--import", &file, "--timeout", "1"];
+    let (a, to_a) = Registry::serve(&args).await;
+    server.kill().await.unwrap();
+    eventually("a replica that is not ready", async || {
+        (to_a.get("/readyz", &[]).await.status == 503).then_some(())
+    })
+    .await;
+    assert_eq!(to_a.get("/healthz", &[]).await.status, 200);
+    assert_eq!(to_a.list_all("a", &[]).await.len(), 300);
+    let put = to_a.put("b", &[("if-none-match", "*")], &json!({ "version": "1" })).await;
+    assert!(matches!(put.status, 503 | 504), "{put:?}");
+
+    server.restart().await.unwrap();
+    eventually("a replica that is ready again", async || {
+        (to_a.get("/readyz", &[]).await.status == 200).then_some(())
+    })
+    .await;
+    let put = to_a.put("c", &[("if-none-match", "*")], &json!({ "version": "1" })).await;
+    assert_eq!(put.status, 201);
+    a.stop().await;
+}
