@@ -10,16 +10,20 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use support::{Gate, Store, until, within};
-use tailetc::{ChangeKind, ChangeSet, Db, ObserverGuard, RAW, Revision};
+use tailetc::{
+    BoxError, ChangeKind, ChangeSet, Codec, Collection, Db, KeyRef, ObserverGuard, RAW, Revision,
+};
 
 on_every_backend! {
     broken_watch_is_resumed_without_loss_or_duplicate,
     compaction_past_the_position_is_repaired_by_the_difference,
+    resync_decodes_only_what_has_changed,
     backlog_of_many_revisions_is_delivered_revision_by_revision,
     reads_go_on_while_the_store_is_silent,
 }
@@ -98,13 +102,51 @@ async fn compaction_past_the_position_is_repaired_by_the_difference(store: Store
     within("commit", put).await.unwrap();
 }
 
+/// Bytes, and how many values were decoded.
+struct Counting(Arc<AtomicUsize>);
+
+impl Codec for Counting {
+    type Value = Bytes;
+
+    fn encode(&self, _key: KeyRef<'_>, value: &Bytes) -> Result<Bytes, BoxError> {
+        Ok(value.clone())
+    }
+
+    fn decode(&self, _key: KeyRef<'_>, bytes: &Bytes) -> Result<Bytes, BoxError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(bytes.clone())
+    }
+}
+
+async fn resync_decodes_only_what_has_changed(store: Store) {
+    const COUNTED: Collection<Counting> = Collection::new("counted/");
+    let keys: Vec<_> = (0..50).map(|i| format!("/t/counted/{i:03}")).collect();
+    let puts: Vec<_> = keys.iter().map(|key| (key.as_str(), "1")).collect();
+    store.put_all(&puts).await;
+    let decoded = Arc::new(AtomicUsize::new(0));
+    let gate = Gate::new(&store);
+    let codec = Counting(Arc::clone(&decoded));
+    let db = gate.builder().collection_with(COUNTED, codec).connect().await.unwrap();
+    assert_eq!(decoded.swap(0, Ordering::SeqCst), 50);
+    gate.hold_watches();
+    store.delete("/t/counted/007").await;
+    let last = store.put("/t/counted/008", "2").await;
+    store.backend.compact(last).await.unwrap();
+    gate.cut_watches();
+    gate.release_watches();
+    until("repaired", || db.snapshot().revision() >= last).await;
+    assert_eq!((db.stats().resyncs, decoded.load(Ordering::SeqCst)), (1, 1));
+    assert_eq!(db.snapshot().len(), 49);
+}
+
 async fn backlog_of_many_revisions_is_delivered_revision_by_revision(store: Store) {
     let gate = Gate::new(&store);
     let db = gate.builder().connect().await.unwrap();
     let (record, _guard) = record(&db);
     gate.hold_watches();
     let mut written = Vec::new();
-    for round in 0..2500_u32 {
+    // More than is published at once, and more than a server puts into one response.
+    for round in 0..6000_u32 {
         written.push(store.put(&format!("/t/{}", round % 100), round.to_string()).await);
     }
     gate.cut_watches();
@@ -130,7 +172,7 @@ async fn reads_go_on_while_the_store_is_silent(store: Store) {
 }
 
 #[cfg(feature = "etcd")]
-mod server_failures {
+mod failing_etcd {
     use super::*;
     use tailetc::Phase;
     use tailetc_testkit::etcd_server::{EtcdServer, EtcdServerOptions};

@@ -127,8 +127,15 @@ async fn key_deleted_between_two_pages_of_the_load_is_no_ghost(store: Store) {
         meanwhile.put("/t/f", "2").await;
         meanwhile.put("/t/a", "2").await;
     });
+    gate.hold_watches();
     let db = within("load", gate.builder().options(small_pages()).connect()).await.unwrap();
     assert!(gate.ranges() > 1, "the load took one page; the test needs several");
+    // Nothing but the load has happened: it shows what was there at its first page.
+    let loaded = db.snapshot();
+    let loaded: Vec<_> = loaded.range(RAW, ..).unwrap().map(|(k, v)| (k.to_string(), v)).collect();
+    let one = |key: &str| (key.to_owned(), Arc::new(Bytes::from("1")));
+    assert_eq!(loaded, ["a", "b", "c", "d", "e", "f"].map(one));
+    gate.release_watches();
     let fresh = within("fresh", db.fresh()).await.unwrap();
     let keys: Vec<_> = fresh.range(RAW, ..).unwrap().map(|(key, _)| key.to_string()).collect();
     assert_eq!(keys, ["a", "b", "c", "d", "f"]);
@@ -158,7 +165,8 @@ async fn connecting_under_load_works_at_once(store: Store) {
     let stop = Arc::new(AtomicBool::new(false));
     let writer = tokio::spawn(keep_writing_pairs(Arc::clone(&store), Arc::clone(&stop), 50));
     for _ in 0..20 {
-        let db = within("connect", store.builder().connect()).await.unwrap();
+        let connect = store.builder().options(small_pages()).connect();
+        let db = within("connect", connect).await.unwrap();
         // The very first read finds nothing newer than its own revision.
         let snapshot = db.snapshot();
         for (key, _) in snapshot.range(RAW, ..).unwrap() {

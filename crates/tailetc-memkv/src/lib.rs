@@ -55,11 +55,11 @@
 //!
 //! # What is not
 //!
-//! - There is one member, which never fails: no elections, no stale reads, no lost answers, no quota,
-//!   no authentication, no compaction that nobody asked for.
-//! - Two requests end a real server. The one that can be said here, a transaction that deletes a key
-//!   by a range without end and then puts it with `ignore_value` or `ignore_lease`, is refused as
-//!   [`InvalidRequest`](tailetc_core::backend::BackendErrorKind::InvalidRequest).
+//! - There is one member, which never fails: no elections, no stale reads, no lost answers, no
+//!   quota, no authentication, no compaction that nobody asked for.
+//! - Two requests end a real server. The one that can be said here, a transaction that deletes a
+//!   key by a range without end and then puts it with `ignore_value` or `ignore_lease`, is refused
+//!   as [`InvalidRequest`](tailetc_core::backend::BackendErrorKind::InvalidRequest).
 //! - A lease expires exactly at its time; a server takes up to half a second more.
 //! - A watch that begins in the past catches up when it is asked for, not in the background.
 //! - Unsolicited progress comes without the server's jitter.

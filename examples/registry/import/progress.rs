@@ -67,7 +67,7 @@ impl Progress {
 fn bar(lines: u64, done: u64) -> ProgressBar {
     let bar = ProgressBar::new(lines).with_position(done);
     bar.reset_eta();
-    let style = "import {wide_bar} {human_pos} of {human_len} lines, {per_sec}, {eta} left";
+    let style = "import {wide_bar} {human_pos} of {human_len} lines, {eta} left";
     match ProgressStyle::with_template(style) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,

@@ -149,7 +149,8 @@ pub trait KvBackend: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Only of transport.
+    /// Those of transport, and [`PermissionDenied`](BackendErrorKind::PermissionDenied): some etcd
+    /// versions answer it to the root user alone. Nothing else may depend on it.
     async fn status(&self) -> Result<Status, BackendError>;
 }
 
@@ -208,8 +209,9 @@ pub struct Capabilities {
     /// The most compares, and the most operations in one branch, of a transaction. etcd's
     /// `--max-txn-ops`, 128 by default.
     pub max_txn_ops: usize,
-    /// The largest write request in bytes on the wire. etcd's `--max-request-bytes`, 1,572,864 by
-    /// default.
+    /// The largest write request in bytes: [`TxnRequest::encoded_len`] and up to 18 bytes more, in
+    /// which etcd wraps it for its log. Reads are not limited by it. etcd's `--max-request-bytes`,
+    /// 1,572,864 by default.
     pub max_request_bytes: usize,
     /// Whether [`WatchResponse::Progress`] in answer to [`Watcher::request_progress`] proves that
     /// every earlier event was delivered. False for etcd before 3.4.31 and 3.5.13

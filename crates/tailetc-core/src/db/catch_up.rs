@@ -31,15 +31,16 @@ pub(crate) enum Arrival {
 }
 
 impl Shared {
-    /// Waits until the published state shows everything up to `target`, which the watch is known
-    /// to deliver an event for.
+    /// Waits until the state at `target` or a later one is published. The watch is known to deliver
+    /// an event at `target`, so that nothing but the event counts: a proof would be right about the
+    /// data, but observers would not have seen the change.
     pub(crate) async fn await_event(
         &self,
         epoch: u64,
         target: Revision,
         deadline: Instant,
     ) -> Arrival {
-        self.await_position(epoch, deadline, |position| position.covers(target)).await
+        self.await_position(epoch, deadline, |position| position.revision >= target).await
     }
 
     /// The same for a target that may have no event below the prefix: asks the store for progress,

@@ -98,7 +98,7 @@ mod tests {
             let mut set = collect(&left);
             set.union(collect(&right));
             for key in keys {
-                let expected = left.iter().chain(&right).any(|range| range.contains(key.as_bytes()));
+                let expected = left.iter().chain(&right).any(|r| r.contains(key.as_bytes()));
                 prop_assert_eq!(set.contains(&Bytes::from(key)), expected);
             }
         }
