@@ -1,6 +1,7 @@
 //! [`open`]: from a URL to a builder.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tailetc_core::backend::KvBackend;
@@ -92,7 +93,7 @@ fn endpoint(url: &str, scheme: &str, part: &str) -> Result<String, Error> {
 
 async fn connect(place: Place) -> Result<Arc<dyn KvBackend>, Error> {
     match place {
-        Place::Private => Ok(Arc::new(MemKv::new())),
+        Place::Private => Ok(Arc::new(memory())),
         Place::Named(name) => Ok(Arc::new(named(name))),
         Place::Etcd(endpoints) => etcd(endpoints).await,
     }
@@ -102,7 +103,14 @@ async fn connect(place: Place) -> Result<Arc<dyn KvBackend>, Error> {
 fn named(name: String) -> MemKv {
     static STORES: Mutex<BTreeMap<String, MemKv>> = Mutex::new(BTreeMap::new());
     let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
-    stores.entry(name).or_default().clone()
+    stores.entry(name).or_insert_with(memory).clone()
+}
+
+/// A fresh store with a cluster identifier of its own, so that a token of another one is refused.
+fn memory() -> MemKv {
+    // The standard library's only source of randomness; each state is keyed differently.
+    let cluster_id = RandomState::new().build_hasher().finish();
+    MemKv::builder().with_cluster_id(cluster_id).build()
 }
 
 #[cfg(feature = "etcd")]

@@ -99,10 +99,10 @@ async fn committed_but_not_caught_up_says_both(store: Store) {
     let mut txn = db.txn();
     txn.put(RAW, "a", Bytes::from("1")).unwrap();
     let error = within("commit", txn.commit()).await.unwrap_err();
-    let Error::NotCaughtUp { target, applied, committed: true, .. } = error else {
-        panic!("{error}")
-    };
-    assert!(error.is_committed() && !error.is_transient() && applied < target);
+    let Error::NotCaughtUp { target, applied, .. } = error else { panic!("{error}") };
+    assert!(!error.is_transient() && applied < target);
+    let commit = error.committed().unwrap();
+    assert!(commit.changed() && commit.revision() == target);
     assert_eq!(store.get("/t/a").await.unwrap(), "1");
 }
 

@@ -143,6 +143,8 @@ async fn named_memory_is_shared_and_private_memory_is_not() {
     let (_, commit) = a.transact(|txn| txn.put(RAW, "x", Bytes::from("1"))).await.unwrap();
     let seen = within("token", b.at_least(&commit.token())).await.unwrap();
     assert!(seen.contains(RAW, "x").unwrap() && c.snapshot().is_empty());
+    let error = within("token", c.at_least(&commit.token())).await.unwrap_err();
+    assert!(matches!(error, Error::TokenMismatch { .. }), "{error}");
 }
 
 #[cfg(feature = "etcd")]

@@ -106,8 +106,11 @@ fn assert_quarantined(db: &tailetc::Db, key: &str, bytes: &str) {
     assert!(found.iter().any(|q| q.key.to_string() == whole && q.bytes == bytes), "{found:?}");
     // The others are not affected.
     assert!(snapshot.get(NUMBERS, "good").unwrap().is_some());
-    let scanned = snapshot.scan(NUMBERS, ..).unwrap();
-    assert_eq!(scanned.filter(Result::is_ok).count(), 1);
+    for item in snapshot.scan(NUMBERS, ..).unwrap() {
+        assert_eq!(item.value().is_ok(), item.key() == "good");
+        assert!(item.metadata().version > 0);
+    }
+    assert_eq!(snapshot.scan(NUMBERS, ..).unwrap().count(), 2);
 }
 
 async fn undecodable_value_is_quarantined_on_load(store: Store) {

@@ -2,7 +2,6 @@
 
 use std::future::IntoFuture;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -22,7 +21,6 @@ use crate::{changes, list, probes, services, token};
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) db: Db,
-    pub(crate) prefix: Arc<str>,
     pub(crate) heartbeat: Duration,
     pub(crate) stream_buffer: usize,
     pub(crate) stop: Stop,
@@ -30,13 +28,7 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(db: Db, args: &Args, stop: Stop) -> Self {
-        Self {
-            db,
-            prefix: args.prefix.as_str().into(),
-            heartbeat: args.heartbeat,
-            stream_buffer: args.stream_buffer.get(),
-            stop,
-        }
+        Self { db, heartbeat: args.heartbeat, stream_buffer: args.stream_buffer.get(), stop }
     }
 
     fn routes(self) -> Router {

@@ -113,7 +113,7 @@ fn parts(update: &Update<Json<Service>, Shared>, skip: bool) -> impl Iterator<It
 #[derive(Debug, Serialize)]
 struct Message {
     kind: &'static str,
-    /// The revision of the state after these changes; of a transaction, that of each service in it.
+    /// The revision of the state after these changes.
     revision: i64,
     /// Whether the next event belongs to this one.
     more: bool,
@@ -125,6 +125,9 @@ struct Message {
 struct Changed {
     name: String,
     change: &'static str,
+    /// What a read gives as its `ETag`; none for a deletion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<Arc<Service>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,6 +149,7 @@ fn changed(change: &Change<'_, Json<Service>, Shared>) -> Changed {
             (_, true) => "delete",
             _ => "update",
         },
+        revision: change.metadata_after().map(|metadata| metadata.mod_revision.get()),
         // What did not decode before is of no use to anybody now.
         before: change.before().unwrap_or(None),
         service,

@@ -3,13 +3,12 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
-use tailetc::{Error, KeyRef, Snapshot};
+use tailetc::{Json as Stored, Shared, Snapshot};
 
-use crate::app::{App, Query};
+use crate::app::Query;
 use crate::model::{SERVICES, Service};
 use crate::problem::{Problem, with_causes};
 use crate::token;
@@ -50,7 +49,6 @@ struct Item {
 
 /// `GET /v1/services`
 pub(crate) async fn list(
-    State(app): State<App>,
     Extension(snapshot): Extension<Snapshot>,
     Query(listing): Query<Listing>,
 ) -> Result<Response, Problem> {
@@ -63,41 +61,25 @@ pub(crate) async fn list(
         Some(after) if after >= prefix => Bound::Excluded(after),
         _ => Bound::Included(prefix),
     };
-    let base = app.prefix.len() + SERVICES.prefix().len();
     // A scan and not a range: one value that does not decode must not take the listing down.
     let found = snapshot.scan(SERVICES, (start, Bound::Unbounded))?;
     // Keys that are not text are no names: no URL could ask for them.
     let mut found = found
-        .filter_map(|found| Some((name_of(&found, base)?, found)))
+        .filter_map(|found| Some((found.key().as_str()?, found)))
         .take_while(|(name, _)| name.starts_with(prefix))
-        .map(|(name, found)| item(&snapshot, name, found))
+        .map(|(name, found)| item(name, &found))
         .peekable();
-    let services: Vec<Item> = found.by_ref().take(limit).collect::<Result<_, _>>()?;
+    let services: Vec<Item> = found.by_ref().take(limit).collect();
     let last = services.last().filter(|_| found.peek().is_some());
     let next = last.map(|item| item.name.clone());
     let page = Page { revision: snapshot.revision().get(), services, next };
     Ok(([token::header(snapshot.token())], Json(page)).into_response())
 }
 
-type Found<'s> = Result<(KeyRef<'s>, Arc<Service>), Error>;
-
-/// The name of a service that was found, also if it does not decode. `base` is the length of what
-/// all whole keys begin with.
-fn name_of(found: &Found<'_>, base: usize) -> Option<String> {
-    let name = match found {
-        Ok((key, _)) => key.as_str(),
-        Err(Error::Undecodable { key, .. }) => key.as_str()?.get(base..),
-        Err(_) => None,
-    };
-    name.map(str::to_owned)
-}
-
-fn item(snapshot: &Snapshot, name: String, found: Found<'_>) -> Result<Item, Error> {
-    let metadata = snapshot.metadata(SERVICES, &name)?;
-    let revision = metadata.map_or(0, |metadata| metadata.mod_revision.get());
-    let (service, error) = match found {
-        Ok((_, service)) => (Some(service), None),
+fn item(name: &str, found: &tailetc::Item<'_, Stored<Service>, Shared>) -> Item {
+    let (service, error) = match found.value() {
+        Ok(service) => (Some(service), None),
         Err(error) => (None, Some(with_causes(&error))),
     };
-    Ok(Item { name, revision, service, error })
+    Item { name: name.to_owned(), revision: found.metadata().mod_revision.get(), service, error }
 }

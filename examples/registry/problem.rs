@@ -47,7 +47,7 @@ impl From<Error> for Problem {
             Error::InvalidKey { .. } => (StatusCode::BAD_REQUEST, "choose another name"),
             Error::Conflict { .. } => (StatusCode::CONFLICT, "read again, and try on top of that"),
             Error::LimitExceeded { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "make it smaller"),
-            Error::NotCaughtUp { committed: true, .. } => {
+            Error::NotCaughtUp { committed: Some(_), .. } => {
                 (StatusCode::ACCEPTED, "it is stored; this replica will show it later")
             }
             Error::OutcomeUnknown { .. } => (

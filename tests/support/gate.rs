@@ -33,6 +33,7 @@ struct Inner {
     unreliable_progress: AtomicBool,
     after_range: Mutex<Option<Hook>>,
     txns: AtomicU64,
+    last_txn: Mutex<Option<TxnRequest>>,
     ranges: AtomicU64,
 }
 
@@ -47,6 +48,7 @@ impl Gate {
             unreliable_progress: AtomicBool::new(false),
             after_range: Mutex::new(None),
             txns: AtomicU64::new(0),
+            last_txn: Mutex::new(None),
             ranges: AtomicU64::new(0),
         }))
     }
@@ -98,6 +100,11 @@ impl Gate {
         self.0.txns.load(Ordering::SeqCst)
     }
 
+    /// The last transaction sent to the store.
+    pub(crate) fn last_txn(&self) -> TxnRequest {
+        self.0.last_txn.lock().unwrap().clone().expect("a transaction was sent")
+    }
+
     pub(crate) fn ranges(&self) -> u64 {
         self.0.ranges.load(Ordering::SeqCst)
     }
@@ -128,6 +135,7 @@ impl KvBackend for Gate {
     }
 
     async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, BackendError> {
+        *self.0.last_txn.lock().unwrap() = Some(request.clone());
         self.0.txns.fetch_add(1, Ordering::SeqCst);
         if self.0.swallow_txn.swap(false, Ordering::SeqCst) {
             return std::future::pending().await;
@@ -145,6 +153,7 @@ impl KvBackend for Gate {
             watcher,
             held: self.0.held.subscribe(),
             cuts: self.0.cuts.subscribe(),
+            kept: None,
         }))
     }
 
@@ -182,12 +191,14 @@ struct GatedWatcher {
     watcher: Box<dyn Watcher>,
     held: watch::Receiver<bool>,
     cuts: watch::Receiver<u64>,
+    /// Received from the store, not yet delivered.
+    kept: Option<Result<WatchResponse, BackendError>>,
 }
 
 #[async_trait]
 impl Watcher for GatedWatcher {
     async fn next(&mut self) -> Result<WatchResponse, BackendError> {
-        let Self { watcher, held, cuts } = self;
+        let Self { watcher, held, cuts, kept } = self;
         tokio::select! {
             biased;
             _ = cuts.changed() => {
@@ -196,10 +207,14 @@ impl Watcher for GatedWatcher {
             response = async {
                 loop {
                     let _ = held.wait_for(|held| !held).await;
+                    if let Some(response) = kept.take() {
+                        return response;
+                    }
                     tokio::select! {
                         biased;
                         _ = held.wait_for(|held| *held) => {}
-                        response = watcher.next() => return response,
+                        // The hold may have begun after it was looked at.
+                        response = watcher.next() => *kept = Some(response),
                     }
                 }
             } => response,

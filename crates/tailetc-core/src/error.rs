@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::{BackendError, BackendErrorKind};
-use crate::{Key, Revision};
+use crate::{Commit, Key, Revision};
 
 /// A boxed error of user code: codecs and transaction bodies.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -95,11 +95,11 @@ pub enum Error {
         /// How much is allowed.
         limit: usize,
     },
-    /// This `Db` has not reached the revision within the deadline. If `committed`, the
+    /// This `Db` has not reached the revision within the deadline. If `committed` is there, the
     /// transaction **is** committed at that revision; only the wait for one's own copy failed.
     #[error(
         "{}not at revision {target} after {waited:?}: the copy is at {applied}",
-        if *committed { "committed, but " } else { "" }
+        if committed.is_some() { "committed, but " } else { "" }
     )]
     NotCaughtUp {
         /// The revision waited for.
@@ -108,8 +108,8 @@ pub enum Error {
         applied: Revision,
         /// How long the wait was.
         waited: Duration,
-        /// Whether this is the wait of a commit, which then is committed at `target`.
-        committed: bool,
+        /// The commit whose wait this is: it is committed all the same.
+        committed: Option<Box<Commit>>,
     },
     /// The commit was sent and no answer came: it is applied wholly or not at all, and nobody knows
     /// which. It was not sent again. Read back before you decide.
@@ -198,9 +198,12 @@ impl Error {
         matches!(self, Self::OutcomeUnknown { .. })
     }
 
-    /// Whether the commit was applied although it is reported as an error.
-    pub fn is_committed(&self) -> bool {
-        matches!(self, Self::NotCaughtUp { committed: true, .. })
+    /// The commit that was applied although it is reported as an error.
+    pub fn committed(&self) -> Option<Commit> {
+        match self {
+            Self::NotCaughtUp { committed, .. } => committed.as_deref().copied(),
+            _ => None,
+        }
     }
 
     /// Whether the same call may succeed later without anybody mending anything in it. A conflict
@@ -208,7 +211,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Backend { source, .. } => source.kind().is_transient(),
-            Self::NotCaughtUp { committed, .. } => !committed,
+            Self::NotCaughtUp { committed, .. } => committed.is_none(),
             _ => false,
         }
     }

@@ -53,8 +53,8 @@ pub use crate::revision::{LeaseId, Revision};
 pub use crate::schema::Json;
 pub use crate::schema::{ClonePolicy, Cloned, Codec, Collection, RAW, Raw, Shared};
 pub use crate::state::{
-    Change, ChangeKind, ChangeSet, Changes, KeyBounds, Metadata, Only, Prefix, Quarantined, Range,
-    Scan, Snapshot, Token,
+    Change, ChangeKind, ChangeSet, Changes, Item, KeyBounds, Metadata, Only, Prefix, Quarantined,
+    Range, Scan, Snapshot, Token,
 };
 pub use crate::txn::{Commit, Txn};
 pub use crate::watch::{Update, Watch, WatchMode};

@@ -105,7 +105,7 @@ impl<'a> Import<'a> {
             // Also after an unknown outcome: if the transaction was applied, the position says so,
             // and the next one finds nothing to do.
             match self.try_apply(file, batch).await {
-                Err(error) if error.is_committed() => return Ok(()),
+                Err(error) if error.committed().is_some() => return Ok(()),
                 Err(error) if may_pass(&error) && Instant::now() < deadline => {
                     progress.say(&format!("import: {}; trying again", with_causes(&error)));
                     sleep(PAUSE).await;

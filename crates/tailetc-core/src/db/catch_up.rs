@@ -9,7 +9,7 @@ use crate::backend::{BackendError, KeyRange, RangeRequest};
 use crate::db::Shared;
 use crate::db::shared::{Position, Proof};
 use crate::state::State;
-use crate::{Error, Revision};
+use crate::{Commit, Error, Revision};
 
 /// How long an answer to a progress request may take before a proof is tried in its place: gRPC
 /// proxies swallow such requests, and servers drop them while a watch has events to catch up with.
@@ -140,7 +140,7 @@ impl Shared {
     ) -> Result<(), Error> {
         match arrival {
             Arrival::Arrived => Ok(()),
-            Arrival::TimedOut => Err(self.not_caught_up(target, waited, false)),
+            Arrival::TimedOut => Err(self.not_caught_up(target, waited, None)),
             Arrival::Never => {
                 self.check_open()?;
                 let token = self.with_state(|state| {
@@ -155,9 +155,10 @@ impl Shared {
         &self,
         target: Revision,
         waited: Duration,
-        committed: bool,
+        committed: Option<Commit>,
     ) -> Error {
         let applied = self.with_state(|state| state.revision);
+        let committed = committed.map(Box::new);
         Error::NotCaughtUp { target, applied, waited, committed }
     }
 }

@@ -132,7 +132,7 @@ impl Db {
         let header = header.map_err(|error| Error::backend("fresh", error))?;
         if header.cluster_id != state.cluster_id {
             // The tail will find out by itself and load the other cluster.
-            return Err(self.shared().not_caught_up(header.revision, started.elapsed(), false));
+            return Err(self.shared().not_caught_up(header.revision, started.elapsed(), None));
         }
         self.catch_up(state.epoch, header.revision, started).await
     }

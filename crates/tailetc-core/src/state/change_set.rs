@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::backend::KeyRange;
 use crate::schema::SlotId;
-use crate::state::{EntryPtr, State, Token};
+use crate::state::{EntryPtr, Metadata, State, Token};
 use crate::{ClonePolicy, Codec, Collection, Error, Key, KeyRef, Revision};
 
 /// Why a [`ChangeSet`] exists.
@@ -190,6 +190,16 @@ impl<'c, C, P> Change<'c, C, P> {
     /// The key, relative to the collection.
     pub fn key(&self) -> KeyRef<'c> {
         self.key
+    }
+
+    /// The revisions, version and lease before, if the key existed.
+    pub fn metadata_before(&self) -> Option<Metadata> {
+        self.raw.before.as_ref().map(|entry| entry.meta)
+    }
+
+    /// The revisions, version and lease after, if the key exists.
+    pub fn metadata_after(&self) -> Option<Metadata> {
+        self.raw.after.as_ref().map(|entry| entry.meta)
     }
 
     /// Whether the key did not exist before.

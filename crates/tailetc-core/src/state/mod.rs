@@ -16,7 +16,7 @@ pub use self::change_set::{Change, ChangeKind, ChangeSet, Changes};
 pub(crate) use self::entry::{Entry, EntryPtr, Value};
 pub use self::entry::{Metadata, Quarantined};
 pub(crate) use self::map::KeyMap;
-pub use self::range::{Range, Scan};
+pub use self::range::{Item, Range, Scan};
 pub use self::snapshot::Snapshot;
 pub use self::token::Token;
 use crate::Revision;

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use crate::schema::SlotId;
 use crate::state::map::KeyMapRange;
-use crate::state::{EntryPtr, State};
+use crate::state::{EntryPtr, Metadata, State};
 use crate::{ClonePolicy, Codec, Error, Key, KeyRef};
 
 /// The keys and values of a range, in key order. Can be read from both ends.
@@ -21,19 +21,21 @@ impl<'s, C, P> Range<'s, C, P> {
     }
 }
 
-// The snapshot has checked that nothing in the range is quarantined, so no item is an error and
-// `Result::ok` drops none.
+// The snapshot has checked that nothing in the range is quarantined, so every item has its value
+// and `Result::ok` drops none.
 impl<'s, C: Codec, P: ClonePolicy<C::Value>> Iterator for Range<'s, C, P> {
     type Item = (KeyRef<'s>, P::Out);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.scan.next()?.ok()
+        let item = self.scan.next()?;
+        Some((item.relative, item.value().ok()?))
     }
 }
 
 impl<C: Codec, P: ClonePolicy<C::Value>> DoubleEndedIterator for Range<'_, C, P> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.scan.next_back()?.ok()
+        let item = self.scan.next_back()?;
+        Some((item.relative, item.value().ok()?))
     }
 }
 
@@ -43,7 +45,8 @@ impl<C, P> fmt::Debug for Range<'_, C, P> {
     }
 }
 
-/// Like [`Range`], with an error in the place of each value that does not decode.
+/// The keys of a range, in key order, whether their values decode or not. Can be read from both
+/// ends.
 pub struct Scan<'s, C, P> {
     state: &'s State,
     slot: SlotId,
@@ -55,17 +58,15 @@ impl<'s, C, P> Scan<'s, C, P> {
     pub(crate) fn new(state: &'s State, slot: SlotId, entries: KeyMapRange<'s>) -> Self {
         Self { state, slot, entries, marker: PhantomData }
     }
-}
 
-impl<'s, C: Codec, P: ClonePolicy<C::Value>> Scan<'s, C, P> {
-    fn item(&self, (key, entry): (&'s Key, &'s EntryPtr)) -> Result<(KeyRef<'s>, P::Out), Error> {
-        let value = entry.typed_arc::<C>(key.as_bytes())?;
-        Ok((self.state.schema.relative(self.slot, key.as_bytes()), P::out(&value)))
+    fn item(&self, (key, entry): (&'s Key, &'s EntryPtr)) -> Item<'s, C, P> {
+        let relative = self.state.schema.relative(self.slot, key.as_bytes());
+        Item { key, relative, entry, marker: PhantomData }
     }
 }
 
-impl<'s, C: Codec, P: ClonePolicy<C::Value>> Iterator for Scan<'s, C, P> {
-    type Item = Result<(KeyRef<'s>, P::Out), Error>;
+impl<'s, C, P> Iterator for Scan<'s, C, P> {
+    type Item = Item<'s, C, P>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let slot = self.slot;
@@ -75,7 +76,7 @@ impl<'s, C: Codec, P: ClonePolicy<C::Value>> Iterator for Scan<'s, C, P> {
     }
 }
 
-impl<C: Codec, P: ClonePolicy<C::Value>> DoubleEndedIterator for Scan<'_, C, P> {
+impl<C, P> DoubleEndedIterator for Scan<'_, C, P> {
     fn next_back(&mut self) -> Option<Self::Item> {
         let slot = self.slot;
         let found = self.entries.rfind(|(_, entry)| entry.slot == slot)?;
@@ -86,5 +87,45 @@ impl<C: Codec, P: ClonePolicy<C::Value>> DoubleEndedIterator for Scan<'_, C, P> 
 impl<C, P> fmt::Debug for Scan<'_, C, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scan").finish_non_exhaustive()
+    }
+}
+
+/// One key that a [`Scan`] found.
+pub struct Item<'s, C, P> {
+    key: &'s Key,
+    relative: KeyRef<'s>,
+    entry: &'s EntryPtr,
+    marker: PhantomData<fn() -> (C, P)>,
+}
+
+impl<'s, C, P> Item<'s, C, P> {
+    /// The key, relative to the collection.
+    pub fn key(&self) -> KeyRef<'s> {
+        self.relative
+    }
+
+    /// Its revisions, version and lease.
+    pub fn metadata(&self) -> Metadata {
+        self.entry.meta
+    }
+}
+
+impl<C: Codec, P: ClonePolicy<C::Value>> Item<'_, C, P> {
+    /// Its value, as the collection's clone policy gives it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Undecodable`] if the stored bytes are no value.
+    pub fn value(&self) -> Result<P::Out, Error> {
+        Ok(P::out(&self.entry.typed_arc::<C>(self.key.as_bytes())?))
+    }
+}
+
+impl<C, P> fmt::Debug for Item<'_, C, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Item")
+            .field("key", &self.relative)
+            .field("metadata", &self.entry.meta)
+            .finish_non_exhaustive()
     }
 }

@@ -130,8 +130,8 @@ impl Snapshot {
         Ok(Range::new(Scan::new(&self.0, slot, self.0.map.range(&range))))
     }
 
-    /// The keys and values of a range, in key order, with an error in the place of each value that
-    /// does not decode.
+    /// The keys of a range, in key order, with their metadata, and with their values or what is
+    /// wrong with them.
     ///
     /// # Errors
     ///

@@ -10,7 +10,7 @@ use crate::backend::{
     BackendError, BackendErrorKind, DeleteRequest, Header, KeyRange, KeyValue, PutRequest,
     RangeRequest, TxnOp, TxnRequest,
 };
-use crate::db::{Shared, prefix_range};
+use crate::db::{Arrival, Shared, prefix_range};
 use crate::error::Limit;
 use crate::schema::AnyValue;
 use crate::state::{Entry, EntryPtr, State, Token, Value};
@@ -63,7 +63,7 @@ impl Txn {
     ///
     /// The first error of an earlier method. [`Error::Conflict`]: not applied; run it again.
     /// [`Error::OutcomeUnknown`]: sent, and no answer came. [`Error::LimitExceeded`]: not sent.
-    /// [`Error::Backend`]: certainly not applied. [`Error::NotCaughtUp`] with `committed`: applied,
+    /// [`Error::Backend`]: certainly not applied. [`Error::NotCaughtUp`] with a `committed`: applied,
     /// but this `Db` did not see it within [`catch_up_timeout`](crate::Options::catch_up_timeout).
     /// [`Error::WritesDenied`] and [`Error::Closed`]: not sent.
     pub async fn commit(self) -> Result<Commit, Error> {
@@ -182,16 +182,19 @@ impl Attempt {
         shared.counters.commits(1);
         shared.touch();
         let (epoch, revision) = (self.base.epoch, header.revision);
-        if !shared.apply_answer(epoch, revision, self.entries(revision)) {
-            let started = Instant::now();
-            let deadline = started + shared.options.catch_up_timeout;
-            let arrival = shared.await_event(epoch, revision, deadline).await;
-            if arrival != crate::db::Arrival::Arrived {
-                return Err(shared.not_caught_up(revision, started.elapsed(), true));
+        let token = Token::new(header.cluster_id, epoch, revision);
+        let commit = Commit { token, changed: true };
+        if shared.apply_answer(epoch, revision, self.entries(revision)) {
+            return Ok(commit);
+        }
+        let started = Instant::now();
+        let deadline = started + shared.options.catch_up_timeout;
+        match shared.await_event(epoch, revision, deadline).await {
+            Arrival::Arrived => Ok(commit),
+            Arrival::TimedOut | Arrival::Never => {
+                Err(shared.not_caught_up(revision, started.elapsed(), Some(commit)))
             }
         }
-        let token = Token::new(header.cluster_id, epoch, revision);
-        Ok(Commit { token, changed: true })
     }
 
     /// What the written keys are after the commit. The guards have held, so what they were before
