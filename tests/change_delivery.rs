@@ -337,10 +337,10 @@ async fn watch_of_a_key_and_of_a_range_see_nothing_else(store: Store) {
     let mut some = db.watch(ITEMS, Prefix("b"), WatchMode::EXACT).unwrap();
     let mut all = db.watch(ITEMS, .., WatchMode::EXACT).unwrap();
     let mut raw = db.watch(RAW, .., WatchMode::EXACT).unwrap();
-    assert_eq!(keys(one.next().await.unwrap().unwrap()), ["a"]);
-    assert_eq!(keys(some.next().await.unwrap().unwrap()), ["b"]);
-    assert_eq!(keys(all.next().await.unwrap().unwrap()), ["a", "b"]);
-    assert_eq!(keys(raw.next().await.unwrap().unwrap()), ["items2/a"]);
+    assert_eq!(keys(within("an update", one.next()).await.unwrap().unwrap()), ["a"]);
+    assert_eq!(keys(within("an update", some.next()).await.unwrap().unwrap()), ["b"]);
+    assert_eq!(keys(within("an update", all.next()).await.unwrap().unwrap()), ["a", "b"]);
+    assert_eq!(keys(within("an update", raw.next()).await.unwrap().unwrap()), ["items2/a"]);
 
     store.put("/t/items/b", "2").await;
     store.put("/t/items/c", "2").await;
@@ -361,14 +361,14 @@ async fn exact_watch_that_is_too_slow_is_told_and_then_shown_the_state(store: St
     let db = store.db().await;
     let mut watch = db.watch(RAW, .., WatchMode::Exact { buffer: 3 }).unwrap();
     let mut replica = Replica::default();
-    replica.apply(&watch.next().await.unwrap().unwrap());
+    replica.apply(&within("an update", watch.next()).await.unwrap().unwrap());
     let last = write_about(&store, 50).await;
     until("the changes arrive", || db.snapshot().revision() >= last).await;
     // What was buffered is still delivered, in order.
     for _ in 0..3 {
-        replica.apply(&watch.next().await.unwrap().unwrap());
+        replica.apply(&within("an update", watch.next()).await.unwrap().unwrap());
     }
-    let error = watch.next().await.unwrap().unwrap_err();
+    let error = within("an update", watch.next()).await.unwrap().unwrap_err();
     assert!(matches!(error, Error::Lagged { after } if after == replica.revision), "{error}");
     replica.follow(&mut watch, last).await;
     replica.assert_is(&db);
@@ -384,7 +384,7 @@ async fn coalesced_watch_shows_the_difference_and_the_final_state(store: Store) 
     let db = store.db().await;
     let mut watch = db.watch(RAW, .., WatchMode::Coalesced).unwrap();
     let mut replica = Replica::default();
-    replica.apply(&watch.next().await.unwrap().unwrap());
+    replica.apply(&within("an update", watch.next()).await.unwrap().unwrap());
     for _ in 0..3 {
         let last = write_about(&store, 50).await;
         until("the changes arrive", || db.snapshot().revision() >= last).await;
@@ -400,8 +400,8 @@ async fn watch_ends_when_the_db_is_closed(store: Store) {
     let mut exact = db.watch(RAW, .., WatchMode::EXACT).unwrap();
     let mut coalesced = db.watch(RAW, .., WatchMode::Coalesced).unwrap();
     let mut dropped = db.watch(RAW, .., WatchMode::EXACT).unwrap();
-    exact.next().await.unwrap().unwrap();
-    coalesced.next().await.unwrap().unwrap();
+    within("an update", exact.next()).await.unwrap().unwrap();
+    within("an update", coalesced.next()).await.unwrap().unwrap();
     drop(db);
     for watch in [&mut exact, &mut coalesced] {
         let error = within("the end", watch.next()).await.unwrap().unwrap_err();

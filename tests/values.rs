@@ -130,7 +130,7 @@ async fn undecodable_value_is_quarantined_on_watch_and_on_resync(store: Store) {
     let gate = Gate::new(&store);
     let db = gate.builder().collection(NUMBERS).connect().await.unwrap();
     let mut watch = db.watch(NUMBERS, .., WatchMode::EXACT).unwrap();
-    watch.next().await.unwrap().unwrap();
+    within("an update", watch.next()).await.unwrap().unwrap();
     let last = store.put("/t/numbers/bad", "watched").await;
     until("the change arrives", || db.snapshot().revision() >= last).await;
     assert_quarantined(&db, "bad", "watched");
