@@ -24,6 +24,7 @@ on_every_backend! {
     load_under_writes_shows_one_revision,
     key_deleted_between_two_pages_of_the_load_is_no_ghost,
     compaction_between_two_pages_of_the_load_begins_it_anew,
+    page_that_times_out_is_loaded_in_smaller_ones,
     connecting_under_load_works_at_once,
     deleted_keys_leave_nothing_behind,
     history_keeps_past_revisions_readable,
@@ -158,6 +159,19 @@ async fn compaction_between_two_pages_of_the_load_begins_it_anew(store: Store) {
     let db = within("load", gate.builder().options(small_pages()).connect()).await.unwrap();
     assert_eq!(db.snapshot().len(), 5);
     assert_eq!(*db.get(RAW, "f").unwrap().unwrap(), "2");
+}
+
+async fn page_that_times_out_is_loaded_in_smaller_ones(store: Store) {
+    for key in 0..40 {
+        store.put(&format!("/t/{key:02}"), "1").await;
+    }
+    let gate = Gate::new(&store);
+    gate.time_out_above(10);
+    let db = within("load", gate.builder().connect()).await.unwrap();
+    assert_eq!(db.snapshot().len(), 40);
+    gate.time_out_above(0);
+    let error = within("load", gate.builder().connect()).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
 }
 
 async fn connecting_under_load_works_at_once(store: Store) {

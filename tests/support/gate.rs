@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -32,6 +32,7 @@ struct Inner {
     swallow_txn: AtomicBool,
     unreliable_progress: AtomicBool,
     after_range: Mutex<Option<Hook>>,
+    most_keys: AtomicI64,
     txns: AtomicU64,
     last_txn: Mutex<Option<TxnRequest>>,
     ranges: AtomicU64,
@@ -47,6 +48,7 @@ impl Gate {
             swallow_txn: AtomicBool::new(false),
             unreliable_progress: AtomicBool::new(false),
             after_range: Mutex::new(None),
+            most_keys: AtomicI64::new(i64::MAX),
             txns: AtomicU64::new(0),
             last_txn: Mutex::new(None),
             ranges: AtomicU64::new(0),
@@ -95,6 +97,11 @@ impl Gate {
         *self.0.after_range.lock().unwrap() = Some(Box::new(|| Box::pin(hook())));
     }
 
+    /// Ranges with a higher limit time out.
+    pub(crate) fn time_out_above(&self, limit: i64) {
+        self.0.most_keys.store(limit, Ordering::SeqCst);
+    }
+
     /// How many transactions were sent to the store.
     pub(crate) fn txns(&self) -> u64 {
         self.0.txns.load(Ordering::SeqCst)
@@ -126,6 +133,9 @@ impl KvBackend for Gate {
 
     async fn range(&self, request: RangeRequest) -> Result<RangeResponse, BackendError> {
         self.0.ranges.fetch_add(1, Ordering::SeqCst);
+        if request.limit > self.0.most_keys.load(Ordering::SeqCst) {
+            return Err(BackendError::new(BackendErrorKind::Timeout, "too slow"));
+        }
         let response = self.0.store.range(request).await;
         let hook = self.0.after_range.lock().unwrap().take();
         if let Some(hook) = hook {

@@ -52,8 +52,8 @@ async fn attempt_difference(
     base: &State,
 ) -> Result<Difference, BackendError> {
     let all = crate::db::prefix_range(base);
-    let mut limit = FIRST_PAGE.min(options.page_keys);
-    let mut page = fetch(backend, all.clone(), Revision::ZERO, limit).await?;
+    let mut size = PageSize::new(options);
+    let mut page = fetch(backend, all.clone(), Revision::ZERO, &mut size).await?;
     let (cluster_id, revision) = (page.header.cluster_id, page.header.revision);
     let is_first_load = base.revision.is_zero();
     let new_epoch = !is_first_load && (cluster_id != base.cluster_id || revision < base.revision);
@@ -61,18 +61,19 @@ async fn attempt_difference(
     loop {
         let next = match page.kvs.last() {
             Some(last) if page.more => {
-                limit = next_limit(&page.kvs, limit, options);
+                size.adapt(&page.kvs);
                 let rest = rest_after(&all, &last.key);
                 // Fetched while this page is decoded.
                 let backend = Arc::clone(backend);
-                Some(Prefetch(tokio::spawn(
-                    async move { fetch(&backend, rest, revision, limit).await },
-                )))
+                Some(Prefetch(tokio::spawn(async move {
+                    let page = fetch(&backend, rest, revision, &mut size).await?;
+                    Ok((page, size))
+                })))
             }
             _ => None,
         };
         merge.add(page.kvs);
-        page = match next {
+        (page, size) = match next {
             Some(next) => next.await?,
             None => break,
         };
@@ -80,14 +81,23 @@ async fn attempt_difference(
     Ok(Difference { cluster_id, revision, new_epoch, changes: merge.finish() })
 }
 
+/// Fetches a page; a smaller one when the answer takes longer than the backend's deadline.
 async fn fetch(
     backend: &Arc<dyn KvBackend>,
     range: KeyRange,
     revision: Revision,
-    limit: usize,
+    size: &mut PageSize,
 ) -> Result<RangeResponse, BackendError> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    backend.range(RangeRequest::new(range).with_revision(revision).with_limit(limit)).await
+    loop {
+        let limit = i64::try_from(size.keys).unwrap_or(i64::MAX);
+        let request = RangeRequest::new(range.clone()).with_revision(revision).with_limit(limit);
+        match backend.range(request).await {
+            Err(error) if error.kind() == BackendErrorKind::Timeout && size.shrink() => {
+                tracing::debug!(%error, keys = size.keys, "loading in smaller pages");
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 fn rest_after(all: &KeyRange, last: &[u8]) -> KeyRange {
@@ -95,19 +105,43 @@ fn rest_after(all: &KeyRange, last: &[u8]) -> KeyRange {
     KeyRange::from_wire(next, all.range_end().clone())
 }
 
-/// As many keys as fill a page, judged by the page before.
-fn next_limit(kvs: &[KeyValue], limit: usize, options: &Options) -> usize {
-    let bytes: usize = kvs.iter().map(|kv| kv.key.len() + kv.value.len()).sum();
-    let per_key = (bytes / kvs.len().max(1)).max(1);
-    let fitting = options.page_bytes / per_key;
-    fitting.min(limit.saturating_mul(GROWTH)).clamp(1, options.page_keys)
+/// How many keys to ask for.
+#[derive(Clone, Copy, Debug)]
+struct PageSize {
+    keys: usize,
+    /// The most that may be asked for; less than the option once a page has timed out.
+    most: usize,
+    bytes: usize,
+}
+
+impl PageSize {
+    fn new(options: &Options) -> Self {
+        let most = options.page_keys;
+        Self { keys: FIRST_PAGE.min(most), most, bytes: options.page_bytes }
+    }
+
+    /// As many keys as fill a page, judged by the page before.
+    fn adapt(&mut self, kvs: &[KeyValue]) {
+        let bytes: usize = kvs.iter().map(|kv| kv.key.len() + kv.value.len()).sum();
+        let per_key = (bytes / kvs.len().max(1)).max(1);
+        let fitting = self.bytes / per_key;
+        self.keys = fitting.min(self.keys.saturating_mul(GROWTH)).clamp(1, self.most);
+    }
+
+    /// Goes on with an eighth; false if it is one key already.
+    fn shrink(&mut self) -> bool {
+        let larger = self.keys > 1;
+        self.keys = (self.keys / 8).max(1);
+        self.most = self.keys;
+        larger
+    }
 }
 
 /// A fetch under way. Dropping it ends it.
-struct Prefetch(JoinHandle<Result<RangeResponse, BackendError>>);
+struct Prefetch(JoinHandle<Result<(RangeResponse, PageSize), BackendError>>);
 
 impl Future for Prefetch {
-    type Output = Result<RangeResponse, BackendError>;
+    type Output = Result<(RangeResponse, PageSize), BackendError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0).poll(context).map(|joined| {
@@ -168,5 +202,38 @@ impl<'b> Merge<'b> {
         {
             self.changes.push((key.clone(), None));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(count: usize, bytes: usize) -> Vec<KeyValue> {
+        let value = Bytes::from(vec![0; bytes]);
+        vec![KeyValue { value, ..KeyValue::default() }; count]
+    }
+
+    #[test]
+    fn pages_grow_to_the_bytes_aimed_at_and_no_further_than_the_option() {
+        let mut size = PageSize::new(&Options::default());
+        assert_eq!(size.keys, 1000);
+        size.adapt(&pairs(1000, 100));
+        assert_eq!(size.keys, 16_000);
+        size.adapt(&pairs(16_000, 100));
+        assert_eq!(size.keys, 100_000);
+        size.adapt(&pairs(10, 1 << 20));
+        assert_eq!(size.keys, 32);
+    }
+
+    #[test]
+    fn page_that_timed_out_is_not_tried_again_in_its_size() {
+        let mut size = PageSize::new(&Options::default());
+        assert!(size.shrink());
+        assert_eq!(size.keys, 125);
+        size.adapt(&pairs(125, 1));
+        assert_eq!(size.keys, 125);
+        assert!(size.shrink() && size.shrink() && size.keys == 1);
+        assert!(!size.shrink());
     }
 }
