@@ -10,6 +10,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -37,6 +38,9 @@ on_every_backend! {
     coalesced_watch_shows_the_difference_and_the_final_state,
     watch_ends_when_the_db_is_closed,
     next_that_is_dropped_loses_nothing,
+    raw_watch_gets_no_updates_of_typed_collections,
+    close_within_an_observer_ends_the_watches,
+    departing_observer_may_own_the_last_handle,
 }
 
 /// (revision, kind, [(key, before, after)])
@@ -186,13 +190,17 @@ async fn observer_that_would_wait_for_itself_is_told(store: Store) {
         move |_: &ChangeSet| {
             let observe = db.observe(|_| ()).err();
             let watch = db.watch(RAW, .., WatchMode::EXACT).err();
-            told.lock().unwrap().extend([observe, watch]);
+            let mut txn = db.txn();
+            txn.put(RAW, "b", Bytes::new()).unwrap();
+            let runtime = tokio::runtime::Handle::current();
+            let commit = tokio::task::block_in_place(|| runtime.block_on(txn.commit()));
+            told.lock().unwrap().extend([observe, watch, commit.err()]);
         }
     });
     let put = db.transact(|txn| txn.put(RAW, "a", Bytes::from("1")));
     within("commit", put).await.unwrap();
     let told = told.lock().unwrap();
-    assert_eq!(told.len(), 4);
+    assert_eq!(told.len(), 6);
     assert!(told.iter().all(|error| matches!(error, Some(Error::InObserver { .. }))));
 }
 
@@ -307,17 +315,28 @@ async fn write_about(store: &Store, rounds: u32) -> Revision {
 async fn initial_state_and_changes_meet_without_gap_or_duplicate(store: Store) {
     let store = Arc::new(store);
     let db = store.db().await;
+    let stop = Arc::new(AtomicBool::new(false));
     let writer = tokio::spawn({
-        let store = Arc::clone(&store);
-        async move { write_about(&store, 300).await }
+        let (store, stop) = (Arc::clone(&store), Arc::clone(&stop));
+        async move {
+            let mut last = Revision::ZERO;
+            while !stop.load(Ordering::Relaxed) {
+                last = write_about(&store, 20).await;
+                tokio::task::yield_now().await;
+            }
+            last
+        }
     });
     let mut replicas = Vec::new();
     // Watches that begin at many different moments of the same history.
+    let mut begun = db.snapshot().revision();
     for _ in 0..20 {
-        let watch = db.watch(RAW, .., WatchMode::EXACT).unwrap();
-        replicas.push((watch, Replica::default()));
-        tokio::time::sleep(std::time::Duration::from_micros(200)).await;
+        until("the writer goes on", || db.snapshot().revision() > begun).await;
+        begun = db.snapshot().revision();
+        let mode = WatchMode::Exact { buffer: 1 << 20 };
+        replicas.push((db.watch(RAW, .., mode).unwrap(), Replica::default()));
     }
+    stop.store(true, Ordering::Relaxed);
     let last = writer.await.unwrap();
     for (watch, replica) in &mut replicas {
         replica.follow(watch, last).await;
@@ -355,6 +374,82 @@ async fn watch_of_a_key_and_of_a_range_see_nothing_else(store: Store) {
     for expected in [vec!["b"], vec!["c"], vec!["a", "ba"]] {
         assert_eq!(next(&mut all).await, expected);
     }
+    for expected in ["items2/a", "items2/b"] {
+        assert_eq!(next(&mut raw).await, [expected]);
+    }
+}
+
+/// On one thread, where whose turn it is does not depend on speed.
+#[tokio::test]
+async fn exact_watch_that_keeps_up_does_not_lag() {
+    let store = Store::memory();
+    let gate = Gate::new(&store);
+    let db = gate.builder().connect().await.unwrap();
+    let mut watch = db.watch(RAW, .., WatchMode::EXACT).unwrap();
+    gate.hold_watches();
+    // Far more transactions than the buffer holds.
+    let last = write_about(&store, 3000).await;
+    let follower = tokio::spawn(async move {
+        let mut replica = Replica::default();
+        replica.follow(&mut watch, last).await;
+        replica
+    });
+    gate.release_watches();
+    within("the backlog", follower).await.unwrap().assert_is(&db);
+}
+
+async fn raw_watch_gets_no_updates_of_typed_collections(store: Store) {
+    let db = store.builder().collection(ITEMS).connect().await.unwrap();
+    for mode in [WatchMode::EXACT, WatchMode::Coalesced] {
+        let mut raw = db.watch(RAW, .., mode).unwrap();
+        within("initial", raw.next()).await.unwrap().unwrap();
+        store.put("/t/items/a", "1").await;
+        let last = store.put("/t/raw", format!("{mode:?}")).await;
+        let update = within("an update", raw.next()).await.unwrap().unwrap();
+        assert_eq!((update.revision(), update.changes().count()), (last, 1));
+    }
+}
+
+async fn close_within_an_observer_ends_the_watches(store: Store) {
+    let (one, two) = (store.db().await, store.db().await);
+    let mut watches = [&one, &two].map(|db| db.watch(RAW, .., WatchMode::EXACT).unwrap());
+    let closing = one.clone();
+    // At its first call, and of another `Db` than the one that is observed.
+    let _first = one.observe(move |_| closing.close()).unwrap();
+    let three = store.db().await;
+    let closing = Mutex::new(Some(two));
+    let _other = three.observe(move |set| {
+        if set.kind() == ChangeKind::Transaction {
+            drop(closing.lock().unwrap().take());
+        }
+    });
+    let put = three.transact(|txn| txn.put(RAW, "a", Bytes::from("1")));
+    within("commit", put).await.unwrap();
+    for watch in &mut watches {
+        within("the end", async { while watch.next().await.is_some() {} }).await;
+    }
+}
+
+async fn departing_observer_may_own_the_last_handle(store: Store) {
+    let db = store.db().await;
+    let slot = Arc::new(Mutex::new(None));
+    let (mine, owned) = (Arc::clone(&slot), db.clone());
+    let guard = db.observe(move |_| {
+        let _ = owned.snapshot();
+        if let Ok(mut mine) = mine.try_lock() {
+            drop(mine.take());
+        }
+    });
+    *slot.lock().unwrap() = Some(guard.unwrap());
+    let mut watch = db.watch(RAW, .., WatchMode::EXACT).unwrap();
+    within("initial", watch.next()).await.unwrap().unwrap();
+    // The observer lets itself go; it is dropped, and the handle that it owns with it, at the
+    // change after.
+    let put = db.transact(|txn| txn.put(RAW, "a", Bytes::from("1")));
+    within("commit", put).await.unwrap();
+    drop(db);
+    store.put("/t/b", "1").await;
+    within("the end", async { while watch.next().await.is_some() {} }).await;
 }
 
 async fn exact_watch_that_is_too_slow_is_told_and_then_shown_the_state(store: Store) {
@@ -423,10 +518,16 @@ async fn next_that_is_dropped_loses_nothing(store: Store) {
     });
     let mut watch = db.watch(RAW, .., WatchMode::EXACT).unwrap();
     let mut replica = Replica::default();
-    let poll = std::time::Duration::from_micros(50);
-    while !writer.is_finished() {
-        if let Ok(Some(update)) = tokio::time::timeout(poll, watch.next()).await {
-            replica.apply(&update.unwrap());
+    let mut dropped = 0;
+    while !writer.is_finished() || dropped == 0 {
+        let next = tokio::select! {
+            biased;
+            next = watch.next() => next,
+            () = tokio::task::yield_now() => None,
+        };
+        match next {
+            Some(update) => replica.apply(&update.unwrap()),
+            None => dropped += 1,
         }
     }
     let last = writer.await.unwrap();

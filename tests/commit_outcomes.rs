@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use support::{Gate, Store, within};
+use support::{Gate, Store, until, within};
 use tailetc::{Error, LeaseId, Limit, Options, RAW};
 
 on_every_backend! {
@@ -229,11 +229,23 @@ async fn error_of_the_body_is_returned_and_nothing_is_written(store: Store) {
 }
 
 async fn dropped_commit_leaves_the_db_usable(store: Store) {
-    let db = store.db().await;
-    for round in 0..30_u64 {
+    let gate = Gate::new(&store);
+    let db = gate.builder().connect().await.unwrap();
+    for round in 0..10_u64 {
+        gate.hold_answers();
         let mut txn = db.txn();
         txn.put(RAW, "a", Bytes::from(round.to_string())).unwrap();
-        let _ = tokio::time::timeout(Duration::from_micros(round * 40), txn.commit()).await;
+        let sent = gate.txns() + 1;
+        tokio::select! {
+            _ = txn.commit() => panic!("the answer is held"),
+            () = until("the commit is sent", || gate.txns() == sent) => {}
+        }
+        // Applied all the same, and the copy finds out.
+        gate.release_answers();
+        until("the event arrives", || {
+            db.get(RAW, "a").unwrap().is_some_and(|value| *value == round.to_string())
+        })
+        .await;
     }
     let (_, commit) = within("transact", db.transact(|txn| txn.put(RAW, "a", Bytes::from("last"))))
         .await

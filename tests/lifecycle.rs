@@ -90,18 +90,15 @@ async fn waiters_are_woken_by_a_close(store: Store) {
         let db = db.clone();
         async move { db.fresh().await }
     });
-    let health = tokio::spawn({
-        let db = db.clone();
-        async move { db.health_changed().await }
-    });
+    let mut health = db.health_changes();
+    assert_eq!(within("health", health.next()).await.unwrap().phase, Phase::Tailing);
     tokio::time::sleep(Duration::from_millis(20)).await;
     db.close();
     let error = within("fresh", fresh).await.unwrap().unwrap_err();
     assert!(matches!(error, Error::Closed { .. }), "{error}");
-    let health = within("health", health).await.unwrap();
-    if let Ok(health) = health {
-        assert!(matches!(health.phase, Phase::Closed(_)), "{health:?}");
-    }
+    let closed = within("health", health.next()).await.unwrap();
+    assert_eq!(closed.phase, Phase::Closed(CloseReason::Requested));
+    assert!(within("health", health.next()).await.is_none());
 }
 
 async fn two_dbs_on_one_store_are_independent(store: Store) {

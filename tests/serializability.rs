@@ -241,6 +241,8 @@ async fn transaction_that_can_no_longer_commit_says_so_at_its_next_read(store: S
     let db = store.db().await;
     let mut writer = db.txn();
     let mut reader = db.txn();
+    let mut late = db.txn();
+    late.put(RAW, "b", text("1")).unwrap();
     writer.get(RAW, "a").unwrap();
     reader.get(RAW, "a").unwrap();
     writer.put(RAW, "b", text("1")).unwrap();
@@ -248,6 +250,9 @@ async fn transaction_that_can_no_longer_commit_says_so_at_its_next_read(store: S
     until("the change arrives", || db.snapshot().revision() >= revision).await;
     let error = writer.get(RAW, "c").unwrap_err();
     assert!(error.is_conflict(), "{error}");
+    // Also when a key is fine and the next one is not.
+    late.get(RAW, "c").unwrap();
+    assert!(late.get(RAW, "a").unwrap_err().is_conflict());
     assert!(writer.put(RAW, "b", text("2")).unwrap_err().is_conflict(), "errors stick");
     assert!(writer.commit().await.unwrap_err().is_conflict());
     assert_eq!(*reader.get(RAW, "a").unwrap().unwrap(), "1", "a reader never goes stale");

@@ -123,7 +123,7 @@ async fn key_deleted_between_two_pages_of_the_load_is_no_ghost(store: Store) {
     let store = Arc::new(store);
     let gate = Gate::new(&store);
     let meanwhile = Arc::clone(&store);
-    gate.after_next_range(async move || {
+    gate.after_next_page(async move || {
         meanwhile.delete("/t/e").await;
         meanwhile.put("/t/f", "2").await;
         meanwhile.put("/t/a", "2").await;
@@ -151,7 +151,7 @@ async fn compaction_between_two_pages_of_the_load_begins_it_anew(store: Store) {
     let store = Arc::new(store);
     let gate = Gate::new(&store);
     let meanwhile = Arc::clone(&store);
-    gate.after_next_range(async move || {
+    gate.after_next_page(async move || {
         meanwhile.delete("/t/e").await;
         let last = meanwhile.put("/t/f", "2").await;
         meanwhile.backend.compact(last).await.expect("compacting");
@@ -206,7 +206,8 @@ async fn deleted_keys_leave_nothing_behind(store: Store) {
 
 async fn history_keeps_past_revisions_readable(store: Store) {
     let first = store.put("/t/a", "1").await;
-    let db = store.builder().history(4).connect().await.unwrap();
+    let gate = Gate::new(&store);
+    let db = gate.builder().history(4).connect().await.unwrap();
     let mut revisions = vec![first];
     for value in 2..=6 {
         revisions.push(store.put("/t/a", value.to_string()).await);
@@ -223,4 +224,22 @@ async fn history_keeps_past_revisions_readable(store: Store) {
         }
     }
     assert!(db.snapshot_at(last.next()).is_err());
+
+    // The present revision is always kept, also while the next ones are being applied.
+    let missing = Arc::new(AtomicBool::new(false));
+    let _guard = db.observe({
+        let (db, missing) = (db.clone(), Arc::clone(&missing));
+        move |_| {
+            let now = db.snapshot().revision();
+            missing.fetch_or(db.snapshot_at(now).is_err(), Ordering::SeqCst);
+        }
+    });
+    gate.hold_watches();
+    let mut last = last;
+    for value in 7..=20 {
+        last = store.put("/t/a", value.to_string()).await;
+    }
+    gate.release_watches();
+    until("the changes arrive", || db.snapshot().revision() >= last).await;
+    assert!(!missing.load(Ordering::SeqCst));
 }

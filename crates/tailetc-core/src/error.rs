@@ -55,8 +55,9 @@ pub enum Error {
         /// What the codec said.
         source: SharedError,
     },
-    /// [`observe`](crate::Db::observe) or [`watch`](crate::Db::watch) was called from within an
-    /// observer, which would wait for itself.
+    /// [`observe`](crate::Db::observe), [`watch`](crate::Db::watch) or
+    /// [`commit`](crate::Txn::commit) was called from within an observer of the same `Db`, which
+    /// would wait for itself.
     #[error("{operation} cannot be called from within an observer")]
     InObserver {
         /// What was called.
@@ -126,6 +127,13 @@ pub enum Error {
         /// The prefix.
         prefix: Key,
     },
+    /// The cluster lost its history (or was replaced) while this call waited for a revision of it.
+    /// Call again: the copy now shows the new one.
+    #[error("the cluster's history was replaced while revision {target} was waited for")]
+    HistoryLost {
+        /// The revision, of the history that is gone.
+        target: Revision,
+    },
     /// The revision is not (or no longer) kept.
     #[error("revision {requested} is not kept: {oldest} to {newest} are")]
     RevisionNotKept {
@@ -136,7 +144,7 @@ pub enum Error {
         /// The newest.
         newest: Revision,
     },
-    /// The token was made by another cluster, or before the cluster lost its history.
+    /// The token is of another cluster, or of a history that the cluster has lost.
     #[error("the token {token} is not of this cluster's present history")]
     TokenMismatch {
         /// The token, printed.
@@ -212,6 +220,7 @@ impl Error {
         match self {
             Self::Backend { source, .. } => source.kind().is_transient(),
             Self::NotCaughtUp { committed, .. } => committed.is_none(),
+            Self::HistoryLost { .. } => true,
             _ => false,
         }
     }

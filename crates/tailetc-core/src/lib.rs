@@ -45,7 +45,9 @@ mod tail;
 mod txn;
 mod watch;
 
-pub use crate::db::{Builder, Db, Health, ObserverGuard, Options, Phase, Stats, WriteDenial};
+pub use crate::db::{
+    Builder, Db, Health, HealthChanges, ObserverGuard, Options, Phase, Stats, WriteDenial,
+};
 pub use crate::error::{BoxError, CloseReason, Error, Limit, SharedError};
 pub use crate::key::{Key, KeyRef};
 pub use crate::revision::{LeaseId, Revision};

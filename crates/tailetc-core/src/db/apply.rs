@@ -1,26 +1,93 @@
 //! The one place where the state changes: whole revisions in; observers told; a new state published;
 //! waiters and watches told. In that order, under one lock.
 
+use std::mem;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::backend::Header;
 use crate::db::Shared;
-use crate::db::observers::{Observer, ObserverGuard, Observers, call_one, check_not_observing};
+use crate::db::observers::{
+    Observer, ObserverGuard, Observers, call_one, check_not_observing, is_observing,
+};
 use crate::state::{EntryPtr, RawChange, State};
 use crate::watch::{Subscriber, Subscribers};
 use crate::{ChangeKind, ChangeSet, Error, Key, Revision};
 
 /// What the apply lock protects besides the state.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Applier {
     observers: Observers,
     subscribers: Subscribers,
+    /// Removed observers. They are dropped after the lock is released: what they own may need it.
+    departed: Vec<Observer>,
+    /// Whether a load runs whose difference will be applied to the present state.
+    resyncing: bool,
 }
 
 impl Applier {
     /// With observers that are there from the start.
     pub(crate) fn new(observers: Observers) -> Self {
-        Self { observers, subscribers: Subscribers::default() }
+        Self { observers, ..Self::default() }
+    }
+
+    fn depart(&mut self, ids: impl IntoIterator<Item = u64>) {
+        let removed = ids.into_iter().filter_map(|id| self.observers.remove(id));
+        self.departed.extend(removed);
+    }
+}
+
+/// The apply lock, held.
+pub(crate) struct ApplierLock<'s>(Option<MutexGuard<'s, Applier>>);
+
+impl Deref for ApplierLock<'_> {
+    type Target = Applier;
+
+    #[expect(clippy::expect_used, reason = "the guard is taken by `drop` alone")]
+    fn deref(&self) -> &Applier {
+        self.0.as_ref().expect("held until dropped")
+    }
+}
+
+impl DerefMut for ApplierLock<'_> {
+    #[expect(clippy::expect_used, reason = "the guard is taken by `drop` alone")]
+    fn deref_mut(&mut self) -> &mut Applier {
+        self.0.as_mut().expect("held until dropped")
+    }
+}
+
+impl Drop for ApplierLock<'_> {
+    fn drop(&mut self) {
+        let departed = self.0.as_mut().map(|applier| mem::take(&mut applier.departed));
+        self.0 = None;
+        drop(departed);
+    }
+}
+
+impl<'s> ApplierLock<'s> {
+    pub(super) fn new(guard: MutexGuard<'s, Applier>) -> Self {
+        Self(Some(guard))
+    }
+}
+
+/// Keeps the state from moving while its difference to the store is being loaded.
+#[derive(Debug)]
+pub(crate) struct Resync<'s> {
+    shared: &'s Shared,
+    base: Arc<State>,
+}
+
+impl Resync<'_> {
+    /// The state that the difference must be made to.
+    pub(crate) fn base(&self) -> &State {
+        &self.base
+    }
+}
+
+impl Drop for Resync<'_> {
+    fn drop(&mut self) {
+        self.shared.lock_applier().resyncing = false;
     }
 }
 
@@ -44,6 +111,7 @@ pub(crate) struct AppliedEvent {
 #[derive(Debug)]
 pub(crate) struct Difference {
     pub(crate) cluster_id: u64,
+    pub(crate) raft_term: u64,
     pub(crate) revision: Revision,
     /// Whether the loaded data is of another history than the state's: another cluster, or the
     /// same one restored from a backup.
@@ -55,9 +123,10 @@ pub(crate) struct Difference {
 impl Shared {
     /// Applies events in the order of their revisions and publishes the last. Events at or below
     /// the state's revision are known already and are dropped.
-    pub(crate) fn apply_events(&self, events: Vec<AppliedEvent>) {
+    pub(crate) fn apply_events(&self, raft_term: u64, events: Vec<AppliedEvent>) {
         let mut applier = self.lock_applier();
         let mut next = State::clone(&self.state());
+        next.raft_term = next.raft_term.max(raft_term);
         let before = next.revision;
         let mut events = events.into_iter().peekable();
         while let Some(first) = events.next() {
@@ -83,17 +152,20 @@ impl Shared {
     pub(crate) fn apply_answer(
         &self,
         epoch: u64,
-        revision: Revision,
+        header: Header,
         changes: Vec<(Key, Option<EntryPtr>)>,
     ) -> bool {
+        let revision = header.revision;
         let mut applier = self.lock_applier();
         let current = self.state();
         // The state shows everything up to its revision, and this is the very next one: it is known
-        // in full without waiting for its event.
-        if current.epoch != epoch || current.revision.next() != revision {
+        // in full without waiting for its event. Not so beside a load, which may already have found
+        // what came after.
+        if applier.resyncing || current.epoch != epoch || current.revision.next() != revision {
             return false;
         }
         let mut next = State::clone(&current);
+        next.raft_term = next.raft_term.max(header.raft_term);
         let events =
             changes.into_iter().map(|(key, after)| AppliedEvent { revision, key, after }).collect();
         self.step(&mut applier, &mut next, events);
@@ -104,43 +176,37 @@ impl Shared {
     }
 
     /// Moves the revision on: nothing below the prefix changed up to it.
-    pub(crate) fn apply_progress(&self, revision: Revision) {
+    pub(crate) fn apply_progress(&self, header: Header) {
+        let revision = header.revision;
         let mut applier = self.lock_applier();
         let current = self.state();
         if revision <= current.revision {
             return;
         }
-        let next = State { revision, ..State::clone(&current) };
+        let raft_term = current.raft_term.max(header.raft_term);
+        let next = State { revision, raft_term, ..State::clone(&current) };
         self.publish(&mut applier, Arc::new(next));
         self.after_publication(&mut applier);
     }
 
-    /// Applies the outcome of a load as one change set.
-    pub(crate) fn apply_difference(&self, difference: Difference) {
+    /// Begins a load: until the guard is dropped, nothing but its difference is applied. (The tail,
+    /// which applies everything else, is the one that loads.)
+    pub(crate) fn begin_resync(&self) -> Resync<'_> {
         let mut applier = self.lock_applier();
-        let current = self.state();
-        if !difference.new_epoch && difference.revision <= current.revision {
-            // Commits applied from their answers came further than the load.
-            return;
-        }
-        let mut next = State::clone(&current);
+        applier.resyncing = true;
+        Resync { shared: self, base: self.state() }
+    }
+
+    /// Applies the outcome of a load as one change set.
+    pub(crate) fn apply_difference(&self, resync: &Resync<'_>, difference: Difference) {
+        let mut applier = self.lock_applier();
+        let mut next = State::clone(&resync.base);
         next.cluster_id = difference.cluster_id;
+        next.raft_term = difference.raft_term;
         next.revision = difference.revision;
         next.epoch += u64::from(difference.new_epoch);
         let mut changes = Vec::with_capacity(difference.changes.len());
         for (key, after) in difference.changes {
-            let now = next.map.get(key.as_bytes());
-            let known = match (now, &after) {
-                (None, None) => true,
-                // Applied from the answer to a commit while the load was under way.
-                (Some(now), Some(after)) => {
-                    !difference.new_epoch && now.meta.mod_revision == after.meta.mod_revision
-                }
-                _ => false,
-            };
-            if known {
-                continue;
-            }
             let before = next.set(&key, after.clone());
             changes.push(RawChange { key, before, after });
         }
@@ -163,19 +229,21 @@ impl Shared {
         self: &Arc<Self>,
         mut observer: Observer,
     ) -> Result<ObserverGuard, Error> {
-        check_not_observing("observe")?;
+        check_not_observing(self, "observe")?;
         let mut applier = self.lock_applier();
         let state = self.state();
         let all = super::catch_up::prefix_range(&state);
-        if !call_one(&mut observer, &ChangeSet::initial(&state, &all)) {
+        if !call_one(Some(self), &mut observer, &ChangeSet::initial(&state, &all)) {
             self.counters.observer_panics(1);
         }
         let id = applier.observers.add(observer);
+        // The observer may have closed the `Db`.
+        self.after_publication(&mut applier);
         Ok(ObserverGuard::new(self, id))
     }
 
-    pub(crate) fn remove_observer(&self, id: u64) -> Option<Observer> {
-        self.lock_applier().observers.remove(id)
+    pub(crate) fn remove_observer(&self, id: u64) {
+        self.lock_applier().depart([id]);
     }
 
     /// For a guard that is dropped within an observer: the lock is held, and the list in use.
@@ -187,7 +255,7 @@ impl Shared {
 
     /// Registers a watch and returns the state that its changes follow on.
     pub(crate) fn subscribe(&self, subscriber: Subscriber) -> Result<Arc<State>, Error> {
-        check_not_observing("watch")?;
+        check_not_observing(self, "watch")?;
         let mut applier = self.lock_applier();
         self.check_open()?;
         applier.subscribers.add(subscriber);
@@ -197,7 +265,7 @@ impl Shared {
     /// Ends all watches after a close.
     pub(crate) fn end_watches(&self) {
         // Within an observer the lock is held by this thread; then the end of the apply does it.
-        if check_not_observing("close").is_ok() {
+        if !is_observing(self) {
             self.lock_applier().subscribers.clear();
         }
     }
@@ -232,11 +300,9 @@ impl Shared {
     fn deliver(&self, applier: &mut Applier, set: ChangeSet) {
         if self.leaving.any.swap(false, Ordering::AcqRel) {
             let mut ids = self.leaving.ids.lock().unwrap_or_else(PoisonError::into_inner);
-            for id in ids.drain(..) {
-                applier.observers.remove(id);
-            }
+            applier.depart(ids.drain(..));
         }
-        self.counters.observer_panics(applier.observers.call(&set));
+        self.counters.observer_panics(applier.observers.call(self, &set));
         applier.subscribers.enqueue(set);
     }
 

@@ -200,7 +200,7 @@ impl Builder {
         let mut panics = 0;
         for mut observer in self.observers {
             if let Some(initial) = &initial {
-                panics += u64::from(!call_one(&mut observer, initial));
+                panics += u64::from(!call_one(None, &mut observer, initial));
             }
             observers.add(observer);
         }

@@ -15,6 +15,9 @@ use crate::{Commit, Error, Revision};
 /// proxies swallow such requests, and servers drop them while a watch has events to catch up with.
 const PROGRESS_PATIENCE: Duration = Duration::from_millis(500);
 
+/// How long an event that is on its way may take before the server is made to walk over the prefix.
+const EVENT_PATIENCE: Duration = Duration::from_millis(10);
+
 /// The pauses between proofs that found changes still under way.
 const PROOF_PAUSE: Duration = Duration::from_millis(20);
 const PROOF_PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -82,9 +85,8 @@ impl Shared {
     /// Makes the position move although nothing below the prefix does, for as long as it is polled.
     async fn pull(&self, target: Revision) -> std::convert::Infallible {
         let _waiter = ProgressWaiter::register(self);
-        if self.backend.capabilities().reliable_progress {
-            sleep(PROGRESS_PATIENCE).await;
-        }
+        let reliable = self.backend.capabilities().reliable_progress;
+        sleep(if reliable { PROGRESS_PATIENCE } else { EVENT_PATIENCE }).await;
         let mut pause = PROOF_PAUSE;
         loop {
             if let Err(error) = self.prove(target).await {
@@ -99,8 +101,11 @@ impl Shared {
     /// written after the state's revision, and there are as many keys. (A key made and deleted in
     /// between may be missed; it leaves no trace in the state either.)
     async fn prove(&self, target: Revision) -> Result<(), BackendError> {
+        let tried = self.proofs_tried.load(Ordering::Acquire);
         let _turn = self.proving.lock().await;
-        if self.position.borrow().covers(target) {
+        // What somebody else has found out meanwhile is as good, also if it proved nothing.
+        let shared = self.proofs_tried.load(Ordering::Acquire) != tried;
+        if shared || self.position.borrow().covers(target) {
             return Ok(());
         }
         let state = self.state();
@@ -109,7 +114,9 @@ impl Shared {
             .with_limit(1)
             .with_keys_only();
         self.counters.proofs(1);
-        let response = self.backend.range(request).await?;
+        let outcome = self.backend.range(request).await;
+        self.proofs_tried.fetch_add(1, Ordering::AcqRel);
+        let response = outcome?;
         let unchanged = response.header.cluster_id == state.cluster_id
             && response.kvs.is_empty()
             && usize::try_from(response.count) == Ok(state.map.len());
@@ -140,13 +147,14 @@ impl Shared {
     ) -> Result<(), Error> {
         match arrival {
             Arrival::Arrived => Ok(()),
-            Arrival::TimedOut => Err(self.not_caught_up(target, waited, None)),
+            Arrival::TimedOut => {
+                // Neither event nor progress nor proof: it is time for another connection.
+                self.suspected.notify_one();
+                Err(self.not_caught_up(target, waited, None))
+            }
             Arrival::Never => {
                 self.check_open()?;
-                let token = self.with_state(|state| {
-                    crate::Token::new(state.cluster_id, state.epoch.wrapping_sub(1), target)
-                });
-                Err(Error::TokenMismatch { token: token.to_string() })
+                Err(Error::HistoryLost { target })
             }
         }
     }

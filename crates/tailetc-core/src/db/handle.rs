@@ -5,11 +5,10 @@ use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use crate::backend::KvBackend;
-use crate::db::{Builder, Handle, Health, ObserverGuard, Shared, Stats};
+use crate::backend::{BackendError, BackendErrorKind, Header, KvBackend};
+use crate::db::{Builder, Handle, Health, HealthChanges, ObserverGuard, Shared, Stats};
 use crate::{
     ChangeSet, ClonePolicy, CloseReason, Codec, Collection, Error, KeyBounds, Revision, Snapshot,
     Token, Txn, Watch, WatchMode,
@@ -90,7 +89,8 @@ impl Db {
     }
 
     /// A snapshot that shows at least what the token speaks of: what another process wrote before
-    /// it made the token. Returns at once if this `Db` is already there.
+    /// it made the token. Returns at once if this `Db` is already there; else the store is asked
+    /// whether the token can be of its history before it is waited for.
     ///
     /// # Cancel safety
     ///
@@ -98,15 +98,24 @@ impl Db {
     ///
     /// # Errors
     ///
-    /// [`Error::TokenMismatch`] if the token is of another cluster, or from before the cluster lost
-    /// its history; [`Error::NotCaughtUp`] after
-    /// [`catch_up_timeout`](crate::Options::catch_up_timeout); [`Error::Closed`].
+    /// [`Error::TokenMismatch`] if the token is of another cluster, or provably of a history that
+    /// the cluster has lost (see [`Token`]); [`Error::NotCaughtUp`] after
+    /// [`catch_up_timeout`](crate::Options::catch_up_timeout); [`Error::HistoryLost`];
+    /// [`Error::Backend`] if the store cannot be asked; [`Error::Closed`].
     pub async fn at_least(&self, token: &Token) -> Result<Snapshot, Error> {
+        let mismatch = || Error::TokenMismatch { token: token.to_string() };
+        let started = Instant::now();
         let state = self.shared().state();
-        if token.cluster_id() != state.cluster_id || token.epoch() < state.epoch {
-            return Err(Error::TokenMismatch { token: token.to_string() });
+        if token.cluster_id() != state.cluster_id {
+            return Err(mismatch());
         }
-        self.catch_up(state.epoch, token.revision(), Instant::now()).await
+        if token.revision() > state.revision || token.raft_term() > state.raft_term {
+            let header = self.header("at_least", started).await?;
+            if token.revision() > header.revision || token.raft_term() > header.raft_term {
+                return Err(mismatch());
+            }
+        }
+        self.catch_up(state.epoch, token.revision(), started).await
     }
 
     /// A snapshot that shows everything that was committed, by anybody, before this call: a
@@ -123,18 +132,28 @@ impl Db {
     /// # Errors
     ///
     /// [`Error::Backend`] if the store cannot be asked; [`Error::NotCaughtUp`] after
-    /// [`catch_up_timeout`](crate::Options::catch_up_timeout); [`Error::Closed`].
+    /// [`catch_up_timeout`](crate::Options::catch_up_timeout); [`Error::HistoryLost`] if the store
+    /// turns out to be another one; [`Error::Closed`].
     pub async fn fresh(&self) -> Result<Snapshot, Error> {
         self.shared().check_open()?;
         let started = Instant::now();
         let state = self.shared().state();
-        let header = self.shared().current_header().await;
-        let header = header.map_err(|error| Error::backend("fresh", error))?;
-        if header.cluster_id != state.cluster_id {
-            // The tail will find out by itself and load the other cluster.
-            return Err(self.shared().not_caught_up(header.revision, started.elapsed(), None));
+        let header = self.header("fresh", started).await?;
+        if state.is_of_another_history(&header) {
+            // The tail would find out by itself, but not necessarily soon.
+            self.shared().suspected.notify_one();
+            return Err(Error::HistoryLost { target: state.revision });
         }
         self.catch_up(state.epoch, header.revision, started).await
+    }
+
+    async fn header(&self, operation: &'static str, started: Instant) -> Result<Header, Error> {
+        let deadline = started + self.shared().options.catch_up_timeout;
+        let header = timeout_at(deadline, self.shared().current_header()).await;
+        let header = header.unwrap_or_else(|_| {
+            Err(BackendError::new(BackendErrorKind::Timeout, "the store does not answer"))
+        });
+        header.map_err(|error| Error::backend(operation, error))
     }
 
     async fn catch_up(
@@ -155,8 +174,9 @@ impl Db {
     /// call for each etcd transaction, in the order of revisions, before any reader can see it.
     ///
     /// Observers run while the change is applied: a slow one delays the copy. They may read the
-    /// `Db`, which still shows the state before the change, but not call `observe` or `watch`. A
-    /// panic is counted and contained; the observer stays registered.
+    /// `Db`, which still shows the state before the change, but not call `observe`, `watch` or
+    /// `commit` on it. A panic is counted and contained; the observer stays registered. An observer
+    /// that owns a `Db` keeps it open for as long as its guard lives.
     ///
     /// # Blocking
     ///
@@ -210,23 +230,9 @@ impl Db {
         self.shared().health()
     }
 
-    /// Waits for the next change of [`Health::phase`] and returns the health then. After a close
-    /// there is no further change.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe, but changes between two calls are seen as one.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Closed`].
-    pub async fn health_changed(&self) -> Result<Health, Error> {
-        self.shared().check_open()?;
-        let mut phases: watch::Receiver<_> = self.shared().phase.subscribe();
-        let before = phases.borrow_and_update().phase;
-        // The sender lives in `shared`, which this handle keeps.
-        let _ = phases.wait_for(|record| record.phase != before).await;
-        Ok(self.health())
+    /// The health now, and then whenever its phase changes: for readiness probes and alarms.
+    pub fn health_changes(&self) -> HealthChanges {
+        HealthChanges::new(Arc::clone(self.shared()))
     }
 
     /// What has been counted since this `Db` was opened.

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::db::Shared;
 use crate::{CloseReason, Revision};
 
 /// What the task that follows the store is doing.
@@ -52,4 +54,40 @@ pub(crate) struct PhaseRecord {
     pub(crate) phase: Phase,
     pub(crate) since: Instant,
     pub(crate) error: Option<Arc<str>>,
+}
+
+/// The changes of a `Db`'s health: see [`Db::health_changes`](crate::Db::health_changes).
+#[derive(Debug)]
+pub struct HealthChanges {
+    shared: Arc<Shared>,
+    phases: watch::Receiver<PhaseRecord>,
+    /// The phase that was given last; none before the first.
+    given: Option<Phase>,
+}
+
+impl HealthChanges {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let phases = shared.phase.subscribe();
+        Self { shared, phases, given: None }
+    }
+
+    /// At first the health now; then, as soon as the phase is another than the one given last, the
+    /// health at that moment. Phases that come and go between two calls are passed over. None after
+    /// [`Phase::Closed`] was given.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<Health> {
+        if matches!(self.given, Some(Phase::Closed(_))) {
+            return None;
+        }
+        let given = self.given;
+        // The sender lives in `shared`: the wait ends with a change.
+        let changed = self.phases.wait_for(|record| Some(record.phase) != given).await;
+        drop(changed.ok()?);
+        let health = self.shared.health();
+        self.given = Some(health.phase);
+        Some(health)
+    }
 }

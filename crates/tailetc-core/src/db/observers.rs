@@ -11,8 +11,9 @@ use crate::{ChangeSet, Error};
 pub(crate) type Observer = Box<dyn FnMut(&ChangeSet) + Send>;
 
 thread_local! {
-    /// Whether this thread is running an observer, and so holds the apply lock.
-    static OBSERVING: Cell<bool> = const { Cell::new(false) };
+    /// The `Db` whose observer this thread is running, and whose apply lock it so holds: the
+    /// address of its `Shared`, 0 for none.
+    static OBSERVED: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The registered observers. Lives under the apply lock.
@@ -40,25 +41,35 @@ impl Observers {
     }
 
     /// Calls every observer, in the order of registration. Returns how many panicked.
-    pub(crate) fn call(&mut self, set: &ChangeSet) -> u64 {
-        self.registered.iter_mut().map(|(_, observer)| u64::from(!call_one(observer, set))).sum()
+    pub(crate) fn call(&mut self, of: &Shared, set: &ChangeSet) -> u64 {
+        let observers = self.registered.iter_mut();
+        observers.map(|(_, observer)| u64::from(!call_one(Some(of), observer, set))).sum()
     }
 }
 
-/// Calls one observer; false if it panicked.
-pub(crate) fn call_one(observer: &mut Observer, set: &ChangeSet) -> bool {
-    OBSERVING.set(true);
+/// Calls one observer, of a `Db` or of none yet; false if it panicked.
+pub(crate) fn call_one(of: Option<&Shared>, observer: &mut Observer, set: &ChangeSet) -> bool {
+    let outer = OBSERVED.replace(of.map_or(0, address));
     let outcome = catch_unwind(AssertUnwindSafe(|| observer(set)));
-    OBSERVING.set(false);
+    OBSERVED.set(outer);
     if outcome.is_err() {
         tracing::error!(revision = %set.revision(), "an observer panicked; the mirror goes on");
     }
     outcome.is_ok()
 }
 
+/// Whether this thread runs an observer of this `Db`, and so holds its apply lock.
+pub(crate) fn is_observing(of: &Shared) -> bool {
+    OBSERVED.get() == address(of)
+}
+
 /// Refuses what would wait for the observer that it is called from.
-pub(crate) fn check_not_observing(operation: &'static str) -> Result<(), Error> {
-    if OBSERVING.get() { Err(Error::InObserver { operation }) } else { Ok(()) }
+pub(crate) fn check_not_observing(of: &Shared, operation: &'static str) -> Result<(), Error> {
+    if is_observing(of) { Err(Error::InObserver { operation }) } else { Ok(()) }
+}
+
+fn address(of: &Shared) -> usize {
+    std::ptr::from_ref(of).addr()
 }
 
 impl fmt::Debug for Observers {
@@ -87,11 +98,11 @@ impl Drop for ObserverGuard {
         let Some(shared) = self.shared.upgrade() else {
             return;
         };
-        if OBSERVING.get() {
+        if is_observing(&shared) {
             // The apply lock is held by this very thread.
             shared.remove_observer_later(self.id);
         } else {
-            drop(shared.remove_observer(self.id));
+            shared.remove_observer(self.id);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::backend::KvBackend;
-use crate::db::apply::{Applier, Leaving};
+use crate::db::apply::{Applier, ApplierLock, Leaving};
 use crate::db::health::PhaseRecord;
 use crate::db::stats::Counters;
 use crate::db::{Health, Options, OwnWrites, Phase};
@@ -43,8 +43,11 @@ pub(crate) struct Shared {
     pub(crate) progress_waiters: AtomicUsize,
     /// Tells the tail that there is one.
     pub(crate) progress_wanted: Notify,
-    /// Serialises proofs, so that many waiters share one.
+    /// Serialises proofs, so that many waiters share one. How many were tried.
     pub(crate) proving: tokio::sync::Mutex<()>,
+    pub(crate) proofs_tried: AtomicU64,
+    /// Tells the tail that what it follows cannot be right: connect anew and look.
+    pub(crate) suspected: Notify,
     pub(crate) write_denials: AtomicUsize,
     closed: AtomicBool,
     pub(crate) rng: Mutex<fastrand::Rng>,
@@ -103,6 +106,8 @@ impl Shared {
             progress_waiters: AtomicUsize::new(0),
             progress_wanted: Notify::new(),
             proving: tokio::sync::Mutex::new(()),
+            proofs_tried: AtomicU64::new(0),
+            suspected: Notify::new(),
             write_denials: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             rng: Mutex::new(rng),
@@ -126,6 +131,10 @@ impl Shared {
         self.state.store(state);
         self.counters.publications(1);
         self.position.send_modify(|position| {
+            if position.epoch != epoch {
+                // It spoke of another history.
+                position.proof = None;
+            }
             position.epoch = epoch;
             position.revision = revision;
         });
@@ -153,6 +162,9 @@ impl Shared {
         let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = self.state();
         let oldest = history.front().map_or(newest.revision, |state| state.revision);
+        if revision == newest.revision {
+            return Ok(newest);
+        }
         if revision < oldest || revision > newest.revision {
             let newest = newest.revision;
             return Err(Error::RevisionNotKept { requested: revision, oldest, newest });
@@ -162,10 +174,10 @@ impl Shared {
         Ok(after.checked_sub(1).map_or(newest, |at| Arc::clone(&history[at])))
     }
 
-    pub(super) fn lock_applier(&self) -> MutexGuard<'_, Applier> {
+    pub(super) fn lock_applier(&self) -> ApplierLock<'_> {
         // Observers' panics are contained; a poisoned lock would mean a panic of our own between
         // two consistent states, because the state is replaced only as a whole.
-        self.applier.lock().unwrap_or_else(PoisonError::into_inner)
+        ApplierLock::new(self.applier.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn check_open(&self) -> Result<(), Error> {

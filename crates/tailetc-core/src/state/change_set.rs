@@ -5,9 +5,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::backend::KeyRange;
-use crate::schema::SlotId;
+use crate::schema::{Schema, SlotId};
 use crate::state::{EntryPtr, Metadata, State, Token};
-use crate::{ClonePolicy, Codec, Collection, Error, Key, KeyRef, Revision};
+use crate::{ClonePolicy, Codec, Collection, Error, Key, KeyRef, Raw, Revision, Shared};
 
 /// Why a [`ChangeSet`] exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,18 +31,10 @@ pub enum ChangeKind {
 #[derive(Clone)]
 pub struct ChangeSet {
     kind: ChangeKind,
-    /// The state after the changes.
-    after: Place,
+    /// Of the state after the changes. Not the state itself, which would keep its data alive.
+    token: Token,
+    schema: Arc<Schema>,
     changes: Vec<RawChange>,
-}
-
-/// The identity of a state without its data, so that a change set does not keep old data alive.
-#[derive(Clone)]
-struct Place {
-    revision: Revision,
-    cluster_id: u64,
-    epoch: u64,
-    schema: Arc<crate::schema::Schema>,
 }
 
 #[derive(Clone)]
@@ -55,13 +47,7 @@ pub(crate) struct RawChange {
 impl ChangeSet {
     /// `changes` must be in key order without duplicates.
     pub(crate) fn new(kind: ChangeKind, after: &State, changes: Vec<RawChange>) -> Self {
-        let after = Place {
-            revision: after.revision,
-            cluster_id: after.cluster_id,
-            epoch: after.epoch,
-            schema: Arc::clone(&after.schema),
-        };
-        Self { kind, after, changes }
+        Self { kind, token: after.token(), schema: Arc::clone(&after.schema), changes }
     }
 
     /// The whole of a range as additions.
@@ -93,12 +79,12 @@ impl ChangeSet {
 
     /// The revision of the state after the changes: for a transaction, its own.
     pub fn revision(&self) -> Revision {
-        self.after.revision
+        self.token.revision()
     }
 
     /// The place in history after the changes, for another process.
     pub fn token(&self) -> Token {
-        Token::new(self.after.cluster_id, self.after.epoch, self.after.revision)
+        self.token
     }
 
     /// The number of keys that changed.
@@ -125,14 +111,14 @@ impl ChangeSet {
         &self,
         collection: Collection<C, P>,
     ) -> Result<Changes<'_, C, P>, Error> {
-        let slot = self.after.schema.resolve(collection)?;
-        let prefix = self.after.schema.slot_prefix(slot).as_bytes();
+        let slot = self.schema.resolve(collection)?;
+        let prefix = self.schema.slot_prefix(slot).as_bytes();
         Ok(self.within(slot, &KeyRange::prefix(prefix.to_vec())))
     }
 
-    pub(crate) fn touches(&self, range: &KeyRange) -> bool {
-        let from = self.changes.partition_point(|change| change.key.as_bytes() < range.start());
-        self.changes.get(from).is_some_and(|change| range.contains(change.key.as_bytes()))
+    /// Whether anything within a range of a collection changed.
+    pub(crate) fn touches(&self, slot: SlotId, range: &KeyRange) -> bool {
+        self.within::<Raw, Shared>(slot, range).next().is_some()
     }
 
     pub(crate) fn within<C, P>(&self, slot: SlotId, range: &KeyRange) -> Changes<'_, C, P> {
@@ -147,7 +133,7 @@ impl fmt::Debug for ChangeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChangeSet")
             .field("kind", &self.kind)
-            .field("revision", &self.after.revision)
+            .field("revision", &self.token.revision())
             .field("keys", &self.keys().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
@@ -168,7 +154,7 @@ impl<'c, C, P> Iterator for Changes<'c, C, P> {
         let slot = self.slot;
         let of_slot = |entry: &Option<EntryPtr>| entry.as_ref().is_some_and(|e| e.slot == slot);
         let raw = self.changes.find(|raw| of_slot(&raw.before) || of_slot(&raw.after))?;
-        let key = self.set.after.schema.relative(slot, raw.key.as_bytes());
+        let key = self.set.schema.relative(slot, raw.key.as_bytes());
         Some(Change { key, raw, marker: PhantomData })
     }
 }

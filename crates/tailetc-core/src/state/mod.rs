@@ -20,6 +20,7 @@ pub use self::range::{Item, Range, Scan};
 pub use self::snapshot::Snapshot;
 pub use self::token::Token;
 use crate::Revision;
+use crate::backend::Header;
 use crate::schema::Schema;
 
 /// Everything below the prefix, at one revision. Never changes once published.
@@ -29,6 +30,8 @@ pub(crate) struct State {
     pub(crate) revision: Revision,
     /// The cluster that the data came from.
     pub(crate) cluster_id: u64,
+    /// The highest raft term that the cluster has shown in this epoch.
+    pub(crate) raft_term: u64,
     /// How often this `Db` has seen its cluster lose history (or be replaced) since it was opened.
     /// Revisions of different epochs do not compare.
     pub(crate) epoch: u64,
@@ -44,6 +47,7 @@ impl State {
         Self {
             revision: Revision::ZERO,
             cluster_id: 0,
+            raft_term: 0,
             epoch: 0,
             map: KeyMap::default(),
             quarantined: KeyMap::default(),
@@ -54,6 +58,19 @@ impl State {
     /// The `mod_revision` of a key; [`Revision::ZERO`] if it is absent.
     pub(crate) fn mod_revision(&self, key: &[u8]) -> Revision {
         self.map.get(key).map_or(Revision::ZERO, |entry| entry.meta.mod_revision)
+    }
+
+    /// The place in history that this state shows.
+    pub(crate) fn token(&self) -> Token {
+        Token::new(self.cluster_id, self.raft_term, self.revision)
+    }
+
+    /// Whether a header that the store made after this state existed proves that the store's
+    /// history is not the one that this state is of: within one, nothing goes down.
+    pub(crate) fn is_of_another_history(&self, header: &Header) -> bool {
+        header.cluster_id != self.cluster_id
+            || header.revision < self.revision
+            || header.raft_term < self.raft_term
     }
 
     /// Writes (`Some`) or deletes (`None`) a key and returns what was there.

@@ -30,7 +30,7 @@ impl Snapshot {
 
     /// The place in history that this snapshot shows, for another process.
     pub fn token(&self) -> Token {
-        Token::new(self.0.cluster_id, self.0.epoch, self.0.revision)
+        self.0.token()
     }
 
     /// The number of keys below the prefix of the `Db`, of all collections together.

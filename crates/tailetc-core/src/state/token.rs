@@ -8,18 +8,22 @@ use crate::{Error, Revision};
 /// "At least this revision of this cluster": what one process hands to another so that the other
 /// reads what the first has written ([`Db::at_least`](crate::Db::at_least)).
 ///
-/// Prints and parses as `cluster-epoch-revision` in hexadecimal (at most 50 ASCII characters), fit
+/// Within one history of a cluster, revision and raft term never go down. A token whose revision or
+/// term is above the cluster's is of a history that is gone (a restored backup), and is refused. etcd
+/// has no identity of a history that would tell in every case.
+///
+/// Prints and parses as `cluster-term-revision` in hexadecimal (at most 50 ASCII characters), fit
 /// for an HTTP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token {
     cluster_id: u64,
-    epoch: u64,
+    raft_term: u64,
     revision: Revision,
 }
 
 impl Token {
-    pub(crate) fn new(cluster_id: u64, epoch: u64, revision: Revision) -> Self {
-        Self { cluster_id, epoch, revision }
+    pub(crate) fn new(cluster_id: u64, raft_term: u64, revision: Revision) -> Self {
+        Self { cluster_id, raft_term, revision }
     }
 
     /// etcd's cluster identifier.
@@ -27,9 +31,9 @@ impl Token {
         self.cluster_id
     }
 
-    /// How often the `Db` that made the token had seen the cluster lose history.
-    pub fn epoch(&self) -> u64 {
-        self.epoch
+    /// The highest raft term that the `Db` that made the token had seen.
+    pub fn raft_term(&self) -> u64 {
+        self.raft_term
     }
 
     /// The revision.
@@ -40,7 +44,7 @@ impl Token {
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}-{:x}-{:x}", self.cluster_id, self.epoch, self.revision.get())
+        write!(f, "{:x}-{:x}-{:x}", self.cluster_id, self.raft_term, self.revision.get())
     }
 }
 
@@ -58,11 +62,11 @@ fn parse(text: &str) -> Option<Token> {
         if digits { u64::from_str_radix(part, 16).ok() } else { None }
     });
     let mut part = || parts.next().flatten();
-    let (cluster_id, epoch, revision) = (part()?, part()?, part()?);
+    let (cluster_id, raft_term, revision) = (part()?, part()?, part()?);
     if parts.next().is_some() {
         return None;
     }
-    Some(Token::new(cluster_id, epoch, Revision::new(i64::try_from(revision).ok()?)))
+    Some(Token::new(cluster_id, raft_term, Revision::new(i64::try_from(revision).ok()?)))
 }
 
 #[cfg(test)]

@@ -2,13 +2,13 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::Revision;
 use crate::backend::{
     BackendError, BackendErrorKind, Event, EventKind, Header, WatchResponse, Watcher,
 };
@@ -20,8 +20,13 @@ use crate::state::{Entry, EntryPtr, Value};
 /// not enough (etcd: `server/storage/mvcc/watchable_store.go`, `progressIfSync`).
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-/// The most events that are gathered for one publication.
-const BATCH: usize = 4096;
+/// The most events that are taken off the watch before they are applied.
+const GATHERED: usize = 4096;
+
+/// How many events are applied and published at once (the rest of their last revision with them).
+/// Between two such batches the watches' consumers get a turn; tokio lets a task take 128 messages
+/// in one, so that one that keeps up is never behind by more than that.
+const BATCH: usize = 64;
 
 /// How a watch ended.
 pub(super) struct Ended {
@@ -33,23 +38,28 @@ pub(super) struct Ended {
 /// Applies what the watch delivers, for as long as it delivers.
 pub(super) async fn follow(shared: &Shared, watcher: &mut dyn Watcher) -> Ended {
     let mut productive = false;
-    let mut ask_at = Instant::now() + shared.options.progress_interval;
+    let mut ask_at = next_ask(shared);
     loop {
         let outcome = tokio::select! {
             biased;
             response = watcher.next() => {
-                let response = response.map(|first| gather(shared, watcher, first));
-                response.and_then(|gathered| gathered.apply(shared))
+                match response {
+                    Ok(first) => gather(shared, watcher, first).apply(shared).await,
+                    Err(error) => Err(error),
+                }
             }
             () = shared.progress_wanted.notified() => {
                 ask_at = Instant::now();
                 continue;
             }
+            () = shared.suspected.notified() => Err(BackendError::new(
+                BackendErrorKind::Unavailable,
+                "the watch does not deliver what the store has",
+            )),
             () = sleep_until(ask_at) => {
-                let waited_for = shared.progress_waiters.load(Ordering::Acquire) > 0;
-                let pause = if waited_for { ASK_AGAIN } else { shared.options.progress_interval };
-                ask_at = Instant::now() + pause;
-                ask(shared, watcher).await.map(|()| false)
+                let asked = ask(shared, watcher).await.map(|()| false);
+                ask_at = next_ask(shared);
+                asked
             }
         };
         match outcome {
@@ -57,6 +67,11 @@ pub(super) async fn follow(shared: &Shared, watcher: &mut dyn Watcher) -> Ended 
             Err(error) => return Ended { error, productive },
         }
     }
+}
+
+fn next_ask(shared: &Shared) -> Instant {
+    let waited_for = shared.progress_waiters.load(Ordering::Acquire) > 0;
+    Instant::now() + if waited_for { ASK_AGAIN } else { shared.options.progress_interval }
 }
 
 async fn ask(shared: &Shared, watcher: &mut dyn Watcher) -> Result<(), BackendError> {
@@ -97,7 +112,7 @@ fn gather(shared: &Shared, watcher: &mut dyn Watcher, first: WatchResponse) -> G
                 gathered.progress = Some(header);
             }
         }
-        if gathered.events.len() >= BATCH {
+        if gathered.events.len() >= GATHERED {
             return gathered;
         }
         let next = pin!(watcher.next());
@@ -114,19 +129,25 @@ fn gather(shared: &Shared, watcher: &mut dyn Watcher, first: WatchResponse) -> G
 
 impl Gathered {
     /// Applies everything, then reports the error that ended the watch, if one did.
-    fn apply(self, shared: &Shared) -> Result<bool, BackendError> {
-        let (known, expected) = shared.with_state(|state| (state.revision, state.cluster_id));
+    async fn apply(self, shared: &Shared) -> Result<bool, BackendError> {
+        let expected = shared.with_state(|state| state.cluster_id);
         if self.header.cluster_id != expected {
             return Err(BackendError::new(
                 BackendErrorKind::Unavailable,
                 "the watch is answered by another cluster",
             ));
         }
-        if !self.events.is_empty() {
-            shared.apply_events(decode(shared, self.events, known));
+        let mut events = self.events.as_slice();
+        while !events.is_empty() {
+            let (batch, rest) = events.split_at(batch_end(events));
+            shared.apply_events(self.header.raft_term, decode(shared, batch));
+            events = rest;
+            if !events.is_empty() {
+                tokio::task::yield_now().await;
+            }
         }
         if let Some(header) = self.progress {
-            shared.apply_progress(header.revision);
+            shared.apply_progress(header);
         }
         match self.error {
             Some(error) => Err(error),
@@ -135,11 +156,18 @@ impl Gathered {
     }
 }
 
+/// The end of a batch: never in the middle of a revision.
+fn batch_end(events: &[Event]) -> usize {
+    let Some(last) = events.get(BATCH - 1) else { return events.len() };
+    let rest = &events[BATCH..];
+    BATCH + rest.iter().take_while(|event| event.revision() == last.revision()).count()
+}
+
 /// Decodes events, outside of any lock. Those known already are left out.
-fn decode(shared: &Shared, events: Vec<Event>, known: Revision) -> Vec<AppliedEvent> {
-    let schema = shared.with_state(|state| std::sync::Arc::clone(&state.schema));
-    let new = events.into_iter().filter(|event| event.revision() > known);
-    new.map(|event| decode_one(shared, &schema, &event)).collect()
+fn decode(shared: &Shared, events: &[Event]) -> Vec<AppliedEvent> {
+    let (known, schema) = shared.with_state(|state| (state.revision, Arc::clone(&state.schema)));
+    let new = events.iter().filter(|event| event.revision() > known);
+    new.map(|event| decode_one(shared, &schema, event)).collect()
 }
 
 fn decode_one(shared: &Shared, schema: &Schema, event: &Event) -> AppliedEvent {

@@ -21,8 +21,8 @@ const ATTEMPTS: usize = 10;
 /// The first page: small, because the size of the values is not known yet.
 const FIRST_PAGE: usize = 1000;
 
-/// How much larger a page may be than the one before.
-const GROWTH: usize = 16;
+/// How much larger a page may be than the one before: its values may be larger, too.
+const GROWTH: usize = 4;
 
 /// Reads all keys below the prefix at one revision and compares them with `base`. Keys that have
 /// not been written since are neither decoded nor in the result.
@@ -54,9 +54,9 @@ async fn attempt_difference(
     let all = crate::db::prefix_range(base);
     let mut size = PageSize::new(options);
     let mut page = fetch(backend, all.clone(), Revision::ZERO, &mut size).await?;
-    let (cluster_id, revision) = (page.header.cluster_id, page.header.revision);
+    let header = page.header;
     let is_first_load = base.revision.is_zero();
-    let new_epoch = !is_first_load && (cluster_id != base.cluster_id || revision < base.revision);
+    let new_epoch = !is_first_load && base.is_of_another_history(&header);
     let mut merge = Merge::new(base, new_epoch);
     loop {
         let next = match page.kvs.last() {
@@ -66,7 +66,13 @@ async fn attempt_difference(
                 // Fetched while this page is decoded.
                 let backend = Arc::clone(backend);
                 Some(Prefetch(tokio::spawn(async move {
-                    let page = fetch(&backend, rest, revision, &mut size).await?;
+                    let page = fetch(&backend, rest, header.revision, &mut size).await?;
+                    if page.header.cluster_id != header.cluster_id {
+                        return Err(BackendError::new(
+                            BackendErrorKind::Unavailable,
+                            "another cluster answered in the middle of the load",
+                        ));
+                    }
                     Ok((page, size))
                 })))
             }
@@ -78,10 +84,17 @@ async fn attempt_difference(
             None => break,
         };
     }
-    Ok(Difference { cluster_id, revision, new_epoch, changes: merge.finish() })
+    Ok(Difference {
+        cluster_id: header.cluster_id,
+        raft_term: header.raft_term,
+        revision: header.revision,
+        new_epoch,
+        changes: merge.finish(),
+    })
 }
 
-/// Fetches a page; a smaller one when the answer takes longer than the backend's deadline.
+/// Fetches a page; a smaller one when the answer takes longer than the backend's deadline, or is
+/// larger than the transport takes.
 async fn fetch(
     backend: &Arc<dyn KvBackend>,
     range: KeyRange,
@@ -92,12 +105,17 @@ async fn fetch(
         let limit = i64::try_from(size.keys).unwrap_or(i64::MAX);
         let request = RangeRequest::new(range.clone()).with_revision(revision).with_limit(limit);
         match backend.range(request).await {
-            Err(error) if error.kind() == BackendErrorKind::Timeout && size.shrink() => {
+            Err(error) if may_be_too_large(&error) && size.shrink() => {
                 tracing::debug!(%error, keys = size.keys, "loading in smaller pages");
             }
             outcome => return outcome,
         }
     }
+}
+
+fn may_be_too_large(error: &BackendError) -> bool {
+    use BackendErrorKind::{RequestTooLarge, Timeout, Unknown};
+    matches!(error.kind(), RequestTooLarge | Timeout | Unknown)
 }
 
 fn rest_after(all: &KeyRange, last: &[u8]) -> KeyRange {
@@ -218,10 +236,10 @@ mod tests {
     fn pages_grow_to_the_bytes_aimed_at_and_no_further_than_the_option() {
         let mut size = PageSize::new(&Options::default());
         assert_eq!(size.keys, 1000);
-        size.adapt(&pairs(1000, 100));
-        assert_eq!(size.keys, 16_000);
-        size.adapt(&pairs(16_000, 100));
-        assert_eq!(size.keys, 100_000);
+        for keys in [4_000, 16_000, 64_000, 100_000, 100_000] {
+            size.adapt(&pairs(1000, 100));
+            assert_eq!(size.keys, keys);
+        }
         size.adapt(&pairs(10, 1 << 20));
         assert_eq!(size.keys, 32);
     }

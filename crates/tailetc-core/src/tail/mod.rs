@@ -22,6 +22,7 @@ mod load;
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use self::backoff::Backoff;
@@ -42,6 +43,7 @@ pub(crate) async fn load_first(
     let loaded = load::difference(backend, options, &state).instrument(span).await;
     let loaded = loaded.map_err(|error| Error::backend("load", error))?;
     state.cluster_id = loaded.cluster_id;
+    state.raft_term = loaded.raft_term;
     state.revision = loaded.revision;
     for (key, entry) in loaded.changes {
         state.set(&key, entry);
@@ -66,8 +68,10 @@ pub(crate) async fn run(shared: Arc<Shared>, first: Result<Box<dyn Watcher>, Bac
         let error = match watcher {
             Ok(mut watcher) => {
                 shared.set_phase(Phase::Tailing, None);
+                let opened = Instant::now();
                 let ended = follow::follow(&shared, watcher.as_mut()).await;
-                if ended.productive {
+                // A watch that delivered was worth opening, and so was one that lasted.
+                if ended.productive || opened.elapsed() >= shared.options.backoff_max {
                     backoff.reset();
                 }
                 ended.error
@@ -83,34 +87,25 @@ pub(crate) async fn run(shared: Arc<Shared>, first: Result<Box<dyn Watcher>, Bac
 }
 
 /// Makes sure that the state can be continued, and opens a watch that continues it.
-async fn reconnect(
-    shared: &Arc<Shared>,
-    compacted: bool,
-) -> Result<Box<dyn Watcher>, BackendError> {
+async fn reconnect(shared: &Shared, compacted: bool) -> Result<Box<dyn Watcher>, BackendError> {
+    // Before the header: a commit applied from its answer may move the state meanwhile.
+    let known = shared.state();
     let header = shared.current_header().await?;
     shared.touch();
-    let state = shared.state();
     // A watch from a revision that the store has not reached waits in silence: it would never tell
     // that the store was restored from a backup or replaced.
-    let other_history = header.cluster_id != state.cluster_id || header.revision < state.revision;
-    if compacted || other_history {
+    if compacted || known.is_of_another_history(&header) {
         shared.set_phase(Phase::Resyncing, None);
-        resync(shared).await?;
+        let resync = shared.begin_resync();
+        let span = tracing::debug_span!("tailetc.resync");
+        let load = load::difference(&shared.backend, &shared.options, resync.base());
+        let difference = load.instrument(span).await?;
+        shared.counters.resyncs(1);
+        shared.apply_difference(&resync, difference);
     }
     let watcher = open_watch(shared).await?;
     shared.counters.reconnects(1);
     Ok(watcher)
-}
-
-async fn resync(shared: &Arc<Shared>) -> Result<(), BackendError> {
-    let state = shared.state();
-    let span = tracing::debug_span!("tailetc.resync");
-    let load = load::difference(&shared.backend, &shared.options, &state);
-    let difference = load.instrument(span).await?;
-    drop(state);
-    shared.counters.resyncs(1);
-    shared.apply_difference(difference);
-    Ok(())
 }
 
 struct CloseAtEnd<'s>(&'s Shared);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
@@ -10,7 +11,7 @@ use crate::backend::{
     BackendError, BackendErrorKind, DeleteRequest, Header, KeyRange, KeyValue, PutRequest,
     RangeRequest, TxnOp, TxnRequest,
 };
-use crate::db::{Arrival, Shared, prefix_range};
+use crate::db::{Arrival, Shared, check_not_observing, prefix_range};
 use crate::error::Limit;
 use crate::schema::AnyValue;
 use crate::state::{Entry, EntryPtr, State, Token, Value};
@@ -65,7 +66,7 @@ impl Txn {
     /// [`Error::OutcomeUnknown`]: sent, and no answer came. [`Error::LimitExceeded`]: not sent.
     /// [`Error::Backend`]: certainly not applied. [`Error::NotCaughtUp`] with a `committed`: applied,
     /// but this `Db` did not see it within [`catch_up_timeout`](crate::Options::catch_up_timeout).
-    /// [`Error::WritesDenied`] and [`Error::Closed`]: not sent.
+    /// [`Error::WritesDenied`], [`Error::Closed`] and [`Error::InObserver`]: not sent.
     pub async fn commit(self) -> Result<Commit, Error> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -88,8 +89,7 @@ impl Txn {
 }
 
 fn unchanged(base: &State) -> Commit {
-    let token = Token::new(base.cluster_id, base.epoch, base.revision);
-    Commit { token, changed: false }
+    Commit { token: base.token(), changed: false }
 }
 
 /// What of a transaction takes part in its commit.
@@ -101,6 +101,7 @@ struct Attempt {
 
 impl Attempt {
     async fn run(&self, shared: &Shared) -> Result<Commit, Error> {
+        check_not_observing(shared, "commit")?;
         shared.check_open()?;
         if !self.writes.is_empty() && shared.write_denials.load(Ordering::Acquire) > 0 {
             return Err(Error::WritesDenied);
@@ -119,14 +120,6 @@ impl Attempt {
             shared.counters.unknown_outcomes(u64::from(error.is_outcome_unknown()));
         })?;
         let header = response.header;
-        if header.cluster_id != self.base.cluster_id {
-            // Another cluster cannot have satisfied the guards but by accident.
-            let error = BackendError::new(
-                BackendErrorKind::Unknown,
-                "the commit was answered by another cluster",
-            );
-            return Err(Error::commit(error));
-        }
         match (response.succeeded, changes) {
             (true, true) => self.committed(shared, header).await,
             (true, false) => Ok(unchanged(&self.base)),
@@ -182,18 +175,26 @@ impl Attempt {
         shared.counters.commits(1);
         shared.touch();
         let (epoch, revision) = (self.base.epoch, header.revision);
-        let token = Token::new(header.cluster_id, epoch, revision);
+        let token = Token::new(header.cluster_id, header.raft_term, revision);
         let commit = Commit { token, changed: true };
-        if shared.apply_answer(epoch, revision, self.entries(revision)) {
+        let not_caught_up = |waited| Err(shared.not_caught_up(revision, waited, Some(commit)));
+        if self.base.is_of_another_history(&header) {
+            // Applied, to a store that is not the one that this copy shows.
+            shared.suspected.notify_one();
+            return not_caught_up(Duration::ZERO);
+        }
+        if shared.apply_answer(epoch, header, self.entries(revision)) {
             return Ok(commit);
         }
         let started = Instant::now();
         let deadline = started + shared.options.catch_up_timeout;
         match shared.await_event(epoch, revision, deadline).await {
             Arrival::Arrived => Ok(commit),
-            Arrival::TimedOut | Arrival::Never => {
-                Err(shared.not_caught_up(revision, started.elapsed(), Some(commit)))
+            Arrival::TimedOut => {
+                shared.suspected.notify_one();
+                not_caught_up(started.elapsed())
             }
+            Arrival::Never => not_caught_up(started.elapsed()),
         }
     }
 

@@ -17,8 +17,7 @@ use crate::schema::{AnyValue, SlotId};
 use crate::state::State;
 pub use crate::txn::commit::Commit;
 use crate::{
-    BoxError, ClonePolicy, Codec, Collection, Db, Error, Key, KeyBounds, KeyRef, LeaseId, Revision,
-    Snapshot,
+    BoxError, ClonePolicy, Codec, Collection, Db, Error, Key, KeyBounds, KeyRef, LeaseId, Snapshot,
 };
 
 /// Reads from one snapshot and writes that are applied together, or not at all.
@@ -54,8 +53,6 @@ pub struct Txn {
     hooks: Hooks,
     /// The first error.
     failed: Option<Error>,
-    /// Up to where the guards have been checked against the present state.
-    checked: Revision,
     validate: bool,
 }
 
@@ -63,7 +60,6 @@ impl Txn {
     pub(crate) fn new(db: Db) -> Self {
         let base = db.shared().state();
         Self {
-            checked: base.revision,
             db,
             base,
             reads: ReadSet::default(),
@@ -156,7 +152,8 @@ impl Txn {
     ///
     /// The range is guarded as a whole: keys that others add to it, change or delete make the
     /// commit fail. That takes one guard for each key of the range in the snapshot and one more;
-    /// the store takes a limited number (etcd: 128).
+    /// the store takes a limited number (etcd: 128). A range of [`RAW`](crate::RAW) is guarded with
+    /// the keys of collections in it.
     ///
     /// # Errors
     ///
@@ -194,7 +191,7 @@ impl Txn {
         })
     }
 
-    /// Writes a key. The value is encoded now; after the commit it is the very value that readers
+    /// Writes a key, without a lease: one that the key has is detached. The value is encoded now; after the commit it is the very value that readers
     /// get.
     ///
     /// # Errors
@@ -210,7 +207,8 @@ impl Txn {
         self.put_with_lease(collection, key, value, LeaseId::NONE)
     }
 
-    /// Writes a key that the store deletes when the lease ends.
+    /// Writes a key that the store deletes when the lease ends. To keep the lease that a key has,
+    /// give the one in its [`metadata`](Snapshot::metadata).
     ///
     /// # Errors
     ///
@@ -337,18 +335,17 @@ impl Txn {
         self.writes.insert(key, pending);
     }
 
-    /// Fails as soon as it is known that a transaction with writes cannot be committed.
-    fn check_fresh(&mut self) -> Result<(), Error> {
+    /// Fails as soon as it is known that a transaction with writes cannot be committed. (There are
+    /// at most as many guards as the store takes, so that looking at all of them is cheap.)
+    fn check_fresh(&self) -> Result<(), Error> {
         if self.writes.is_empty() {
             return Ok(());
         }
         let now = self.db.shared().state();
-        if now.revision == self.checked && now.epoch == self.base.epoch {
+        if now.revision == self.base.revision && now.epoch == self.base.epoch {
             return Ok(());
         }
-        self.checked = now.revision;
-        let keys = self.reads.conflicts(&self.base, &now, self.writes.keys());
-        match keys {
+        match self.reads.conflicts(&self.base, &now, self.writes.keys()) {
             Some(keys) => Err(Error::Conflict { keys: keys.into(), revision: now.revision }),
             None => Ok(()),
         }

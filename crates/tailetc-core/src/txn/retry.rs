@@ -10,8 +10,9 @@ const PAUSE: Duration = Duration::from_micros(500);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 impl Db {
-    /// Runs `body` in a transaction and commits it; on a conflict, again on a newer snapshot. By
-    /// the time of the next attempt this `Db` has reached the conflicting revision. Between
+    /// Runs `body` in a transaction and commits it; on a conflict, again on a newer snapshot. The
+    /// next attempt waits (for [`catch_up_timeout`](crate::Options::catch_up_timeout) at most) until
+    /// this `Db` shows what conflicted. Between
     /// attempts are growing pauses with jitter; after
     /// [`transact_attempts`](crate::Options::transact_attempts) it gives up.
     ///

@@ -20,7 +20,8 @@ pub enum WatchMode {
         buffer: usize,
     },
     /// Whatever has changed since the consumer's last item, as one difference, when the consumer is
-    /// ready for it. Nothing is buffered, nothing is lost but the states between.
+    /// ready for it. Nothing is buffered, nothing is lost but the states between. The watch keeps
+    /// the state of its last item alive, and what that does not share with the newest.
     Coalesced,
 }
 

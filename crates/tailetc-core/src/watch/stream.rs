@@ -75,7 +75,7 @@ impl<C: Codec, P: ClonePolicy<C::Value>> Watch<C, P> {
             let slot = state.schema.resolve(collection)?;
             Ok((slot, bounds.key_range(state.schema.slot_prefix(slot).as_bytes())))
         })?;
-        let feed = begin(shared, &range, mode)?;
+        let feed = begin(shared, slot, &range, mode)?;
         Ok(Self { shared: Arc::clone(shared), slot, range, mode, feed, marker: PhantomData })
     }
 }
@@ -124,7 +124,7 @@ impl<C, P> Watch<C, P> {
                         None => {}
                     }
                 }
-                Feed::Lagged => match begin(&self.shared, &self.range, self.mode) {
+                Feed::Lagged => match begin(&self.shared, self.slot, &self.range, self.mode) {
                     Ok(feed) => self.feed = feed,
                     Err(error) => return Poll::Ready(Some(Err(error))),
                 },
@@ -174,7 +174,8 @@ impl<C, P> Watch<C, P> {
                         };
                         let set = ChangeSet::diff(kind, &seen, &now, &self.range);
                         let delivered = Delivered::State(now);
-                        let set = (!set.is_empty()).then(|| Ok(Arc::new(set)));
+                        let touched = set.touches(self.slot, &self.range);
+                        let set = touched.then(|| Ok(Arc::new(set)));
                         (Poll::Ready(set), Feed::Following { delivered, source })
                     }
                     Poll::Ready(None) => (Poll::Ready(Some(Err(self.closed()))), Feed::Ended),
@@ -197,19 +198,19 @@ impl<C, P> Watch<C, P> {
     }
 }
 
-fn begin(shared: &Shared, range: &KeyRange, mode: WatchMode) -> Result<Feed, Error> {
+fn begin(shared: &Shared, slot: SlotId, range: &KeyRange, mode: WatchMode) -> Result<Feed, Error> {
     let range = range.clone();
     let (subscriber, source) = match mode {
         WatchMode::Exact { buffer } => {
             let (sender, receiver) = channel(buffer);
             let lagged = Arc::new(AtomicBool::new(false));
             let theirs = Arc::clone(&lagged);
-            let subscriber = Subscriber::Exact { range, sender, lagged: theirs };
+            let subscriber = Subscriber::Exact { slot, range, sender, lagged: theirs };
             (subscriber, Source::Exact { receiver, lagged })
         }
         WatchMode::Coalesced => {
             let (sender, receiver) = channel(1);
-            let subscriber = Subscriber::Coalesced { range, sender };
+            let subscriber = Subscriber::Coalesced { slot, range, sender };
             (subscriber, Source::Coalesced { receiver })
         }
     };

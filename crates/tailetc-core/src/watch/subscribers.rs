@@ -8,6 +8,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use crate::ChangeSet;
 use crate::backend::KeyRange;
+use crate::schema::SlotId;
 
 /// The registered watches. Lives under the apply lock.
 #[derive(Debug, Default)]
@@ -23,13 +24,14 @@ pub(crate) struct Subscribers {
 pub(crate) enum Subscriber {
     /// Gets every change set that touches the range.
     Exact {
+        slot: SlotId,
         range: KeyRange,
         sender: Sender<Arc<ChangeSet>>,
         /// Set, before the channel ends, when the consumer was too slow.
         lagged: Arc<AtomicBool>,
     },
     /// Gets woken when a change that touches the range has been published.
-    Coalesced { range: KeyRange, sender: Sender<()> },
+    Coalesced { slot: SlotId, range: KeyRange, sender: Sender<()> },
 }
 
 impl Subscribers {
@@ -67,8 +69,8 @@ impl Subscriber {
     /// Whether the watch stays registered.
     fn offer(&self, set: &Arc<ChangeSet>) -> bool {
         match self {
-            Self::Exact { range, sender, lagged } => {
-                if !set.touches(range) {
+            Self::Exact { slot, range, sender, lagged } => {
+                if !set.touches(*slot, range) {
                     return true;
                 }
                 match sender.try_send(Arc::clone(set)) {
@@ -80,8 +82,8 @@ impl Subscriber {
                     Err(TrySendError::Closed(_)) => false,
                 }
             }
-            Self::Coalesced { range, sender } => {
-                if set.touches(range) {
+            Self::Coalesced { slot, range, sender } => {
+                if set.touches(*slot, range) {
                     // Full: it has been woken already, and has not looked yet.
                     let _ = sender.try_send(());
                 }

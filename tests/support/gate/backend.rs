@@ -1,0 +1,149 @@
+//! What a [`Gate`] does to requests and watches.
+
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use tailetc::backend::{
+    BackendError, BackendErrorKind, Capabilities, Header, KvBackend, Lease, LeaseTimeToLive,
+    RangeRequest, RangeResponse, Status, TxnRequest, TxnResponse, WatchRequest, WatchResponse,
+    Watcher,
+};
+use tailetc::{LeaseId, Revision};
+use tokio::sync::watch;
+
+use super::Gate;
+
+#[async_trait]
+impl KvBackend for Gate {
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = self.store().capabilities();
+        capabilities.reliable_progress &= !self.0.unreliable_progress.load(Ordering::SeqCst);
+        capabilities
+    }
+
+    async fn range(&self, request: RangeRequest) -> Result<RangeResponse, BackendError> {
+        let is_header = request.range.is_single_key();
+        let is_page = !is_header && request.min_mod_revision.is_zero();
+        self.0.ranges.fetch_add(1, Ordering::SeqCst);
+        if request.limit > self.0.most_keys.load(Ordering::SeqCst) {
+            return Err(BackendError::new(BackendErrorKind::Timeout, "too slow"));
+        }
+        if is_page {
+            self.0.before_page.run().await;
+        }
+        let mut response = self.store().range(request).await?;
+        response.header = self.header(response.header);
+        if is_page {
+            self.0.after_page.run().await;
+        }
+        if is_header {
+            self.0.after_header.run().await;
+        }
+        Ok(response)
+    }
+
+    async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, BackendError> {
+        *self.0.last_txn.lock().unwrap() = Some(request.clone());
+        self.0.txns.fetch_add(1, Ordering::SeqCst);
+        if self.0.swallow_txn.swap(false, Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
+        let mut response = self.store().txn(request).await?;
+        response.header = self.header(response.header);
+        let mut held = self.0.answers_held.subscribe();
+        let _ = held.wait_for(|held| !held).await;
+        if self.0.lose_reply.swap(false, Ordering::SeqCst) {
+            return Err(BackendError::new(BackendErrorKind::Unavailable, "the reply was lost"));
+        }
+        Ok(response)
+    }
+
+    async fn watch(&self, request: WatchRequest) -> Result<Box<dyn Watcher>, BackendError> {
+        let watcher = self.store().watch(request).await?;
+        Ok(Box::new(GatedWatcher {
+            gate: self.clone(),
+            watcher,
+            held: self.0.held.subscribe(),
+            cuts: self.0.cuts.subscribe(),
+            kept: None,
+        }))
+    }
+
+    async fn compact(&self, revision: Revision) -> Result<Header, BackendError> {
+        self.store().compact(revision).await
+    }
+
+    async fn lease_grant(&self, id: LeaseId, ttl_seconds: i64) -> Result<Lease, BackendError> {
+        self.store().lease_grant(id, ttl_seconds).await
+    }
+
+    async fn lease_revoke(&self, id: LeaseId) -> Result<Header, BackendError> {
+        self.store().lease_revoke(id).await
+    }
+
+    async fn lease_keep_alive(&self, id: LeaseId) -> Result<Option<Lease>, BackendError> {
+        self.store().lease_keep_alive(id).await
+    }
+
+    async fn lease_time_to_live(
+        &self,
+        id: LeaseId,
+        keys: bool,
+    ) -> Result<Option<LeaseTimeToLive>, BackendError> {
+        self.store().lease_time_to_live(id, keys).await
+    }
+
+    async fn status(&self) -> Result<Status, BackendError> {
+        self.store().status().await
+    }
+}
+
+#[derive(Debug)]
+struct GatedWatcher {
+    gate: Gate,
+    watcher: Box<dyn Watcher>,
+    held: watch::Receiver<bool>,
+    cuts: watch::Receiver<u64>,
+    /// Received from the store, not yet delivered.
+    kept: Option<Result<WatchResponse, BackendError>>,
+}
+
+#[async_trait]
+impl Watcher for GatedWatcher {
+    async fn next(&mut self) -> Result<WatchResponse, BackendError> {
+        let Self { gate, watcher, held, cuts, kept } = self;
+        let response = tokio::select! {
+            biased;
+            _ = cuts.changed() => {
+                Err(BackendError::new(BackendErrorKind::Unavailable, "the watch was cut"))
+            }
+            response = async {
+                loop {
+                    let _ = held.wait_for(|held| !held).await;
+                    if let Some(response) = kept.take() {
+                        return response;
+                    }
+                    tokio::select! {
+                        biased;
+                        _ = held.wait_for(|held| *held) => {}
+                        // The hold may have begun after it was looked at.
+                        response = watcher.next() => *kept = Some(response),
+                    }
+                }
+            } => response,
+        };
+        Ok(match response? {
+            WatchResponse::Events { header, events } => {
+                WatchResponse::Events { header: gate.header(header), events }
+            }
+            WatchResponse::Progress { header } => {
+                WatchResponse::Progress { header: gate.header(header) }
+            }
+            other => other,
+        })
+    }
+
+    async fn request_progress(&mut self) -> Result<(), BackendError> {
+        self.watcher.request_progress().await
+    }
+}

@@ -1,0 +1,199 @@
+//! A backend between a `Db` and its store that tests can interfere with.
+
+mod backend;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+use tailetc::backend::{Header, KvBackend, TxnRequest};
+use tokio::sync::watch;
+
+use super::Store;
+
+/// Passes everything through until told otherwise.
+#[derive(Clone)]
+pub(crate) struct Gate(Arc<Inner>);
+
+struct Inner {
+    store: RwLock<Arc<dyn KvBackend>>,
+    /// What all headers say; 0 for what the store says.
+    cluster_id: AtomicU64,
+    /// While true, watches deliver nothing: a backlog builds up in the store.
+    held: watch::Sender<bool>,
+    /// While true, transactions are applied, but their answers are under way.
+    answers_held: watch::Sender<bool>,
+    /// Open watches break when it changes.
+    cuts: watch::Sender<u64>,
+    lose_reply: AtomicBool,
+    swallow_txn: AtomicBool,
+    unreliable_progress: AtomicBool,
+    before_page: Hook,
+    after_page: Hook,
+    after_header: Hook,
+    most_keys: AtomicI64,
+    txns: AtomicU64,
+    last_txn: Mutex<Option<TxnRequest>>,
+    ranges: AtomicU64,
+}
+
+type Action = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// What to do once, at some place.
+#[derive(Default)]
+struct Hook(Mutex<Option<Action>>);
+
+impl Hook {
+    fn set<F>(&self, action: impl FnOnce() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        *self.0.lock().unwrap() = Some(Box::new(|| Box::pin(action())));
+    }
+
+    async fn run(&self) {
+        let action = self.0.lock().unwrap().take();
+        if let Some(action) = action {
+            action().await;
+        }
+    }
+}
+
+impl Gate {
+    pub(crate) fn new(store: &Store) -> Self {
+        Self(Arc::new(Inner {
+            store: RwLock::new(Arc::clone(&store.backend)),
+            cluster_id: AtomicU64::new(0),
+            held: watch::Sender::new(false),
+            answers_held: watch::Sender::new(false),
+            cuts: watch::Sender::new(0),
+            lose_reply: AtomicBool::new(false),
+            swallow_txn: AtomicBool::new(false),
+            unreliable_progress: AtomicBool::new(false),
+            before_page: Hook::default(),
+            after_page: Hook::default(),
+            after_header: Hook::default(),
+            most_keys: AtomicI64::new(i64::MAX),
+            txns: AtomicU64::new(0),
+            last_txn: Mutex::new(None),
+            ranges: AtomicU64::new(0),
+        }))
+    }
+
+    pub(crate) fn builder(&self) -> tailetc::Builder {
+        super::store::builder_on(Arc::new(self.clone()))
+    }
+
+    /// From now on everything goes to another store. Open watches stay where they are.
+    pub(crate) fn swap_store(&self, store: &Store) {
+        *self.0.store.write().unwrap() = Arc::clone(&store.backend);
+    }
+
+    /// All headers bear this cluster, whatever the store: a store that was swapped in then is the
+    /// same cluster, restored from a backup.
+    pub(crate) fn pretend_cluster(&self, cluster_id: u64) {
+        self.0.cluster_id.store(cluster_id, Ordering::SeqCst);
+    }
+
+    /// Stops delivery on all watches, those opened later too.
+    pub(crate) fn hold_watches(&self) {
+        self.0.held.send_replace(true);
+    }
+
+    pub(crate) fn release_watches(&self) {
+        self.0.held.send_replace(false);
+    }
+
+    /// Breaks all open watches.
+    pub(crate) fn cut_watches(&self) {
+        self.0.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Transactions are applied from now on, but not answered.
+    pub(crate) fn hold_answers(&self) {
+        self.0.answers_held.send_replace(true);
+    }
+
+    pub(crate) fn release_answers(&self) {
+        self.0.answers_held.send_replace(false);
+    }
+
+    /// The next transaction is applied, but its answer is lost.
+    pub(crate) fn lose_next_reply(&self) {
+        self.0.lose_reply.store(true, Ordering::SeqCst);
+    }
+
+    /// The next transaction never reaches the store, and no answer comes.
+    pub(crate) fn swallow_next_txn(&self) {
+        self.0.swallow_txn.store(true, Ordering::SeqCst);
+    }
+
+    /// Says that the store's progress cannot be trusted, as with old servers.
+    pub(crate) fn distrust_progress(&self) {
+        self.0.unreliable_progress.store(true, Ordering::SeqCst);
+    }
+
+    /// Runs `action` once, before the next page of a load is asked for.
+    pub(crate) fn before_next_page<F>(&self, action: impl FnOnce() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.0.before_page.set(action);
+    }
+
+    /// Runs `action` once, after the store has answered the next page of a load, before the `Db`
+    /// gets it.
+    pub(crate) fn after_next_page<F>(&self, action: impl FnOnce() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.0.after_page.set(action);
+    }
+
+    /// Runs `action` once, after the store has been asked for its revision, before the `Db` gets
+    /// the answer.
+    pub(crate) fn after_next_header<F>(&self, action: impl FnOnce() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.0.after_header.set(action);
+    }
+
+    /// Ranges with a higher limit time out.
+    pub(crate) fn time_out_above(&self, limit: i64) {
+        self.0.most_keys.store(limit, Ordering::SeqCst);
+    }
+
+    /// How many transactions were sent to the store.
+    pub(crate) fn txns(&self) -> u64 {
+        self.0.txns.load(Ordering::SeqCst)
+    }
+
+    /// The last transaction sent to the store.
+    pub(crate) fn last_txn(&self) -> TxnRequest {
+        self.0.last_txn.lock().unwrap().clone().expect("a transaction was sent")
+    }
+
+    pub(crate) fn ranges(&self) -> u64 {
+        self.0.ranges.load(Ordering::SeqCst)
+    }
+
+    fn store(&self) -> Arc<dyn KvBackend> {
+        Arc::clone(&self.0.store.read().unwrap())
+    }
+
+    fn header(&self, mut header: Header) -> Header {
+        let pretended = self.0.cluster_id.load(Ordering::SeqCst);
+        if pretended != 0 {
+            header.cluster_id = pretended;
+        }
+        header
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gate({:?})", self.store())
+    }
+}
