@@ -235,10 +235,10 @@ async fn dropped_commit_leaves_the_db_usable(store: Store) {
         gate.hold_answers();
         let mut txn = db.txn();
         txn.put(RAW, "a", Bytes::from(round.to_string())).unwrap();
-        let sent = gate.txns() + 1;
+        let answers = gate.answered() + 1;
         tokio::select! {
             _ = txn.commit() => panic!("the answer is held"),
-            () = until("the commit is sent", || gate.txns() == sent) => {}
+            () = until("the commit is applied", || gate.answered() == answers) => {}
         }
         // Applied all the same, and the copy finds out.
         gate.release_answers();

@@ -54,7 +54,10 @@ impl From<Error> for Problem {
                 StatusCode::GATEWAY_TIMEOUT,
                 "it may be stored or not: read it, or send it again with the same precondition",
             ),
-            Error::TooManyConflicts { .. } | Error::NotCaughtUp { .. } | Error::Closed { .. } => {
+            Error::TooManyConflicts { .. }
+            | Error::NotCaughtUp { .. }
+            | Error::HistoryLost { .. }
+            | Error::Closed { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "try again later, or ask another replica")
             }
             Error::Backend { .. } => refused_by_store(&error),

@@ -49,6 +49,7 @@ impl KvBackend for Gate {
             return std::future::pending().await;
         }
         let mut response = self.store().txn(request).await?;
+        self.0.answered.fetch_add(1, Ordering::SeqCst);
         response.header = self.header(response.header);
         let mut held = self.0.answers_held.subscribe();
         let _ = held.wait_for(|held| !held).await;

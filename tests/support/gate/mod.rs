@@ -34,6 +34,7 @@ struct Inner {
     after_header: Hook,
     most_keys: AtomicI64,
     txns: AtomicU64,
+    answered: AtomicU64,
     last_txn: Mutex<Option<TxnRequest>>,
     ranges: AtomicU64,
 }
@@ -76,6 +77,7 @@ impl Gate {
             after_header: Hook::default(),
             most_keys: AtomicI64::new(i64::MAX),
             txns: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
             last_txn: Mutex::new(None),
             ranges: AtomicU64::new(0),
         }))
@@ -168,6 +170,11 @@ impl Gate {
     /// How many transactions were sent to the store.
     pub(crate) fn txns(&self) -> u64 {
         self.0.txns.load(Ordering::SeqCst)
+    }
+
+    /// How many transactions the store has answered, whatever became of the answers.
+    pub(crate) fn answered(&self) -> u64 {
+        self.0.answered.load(Ordering::SeqCst)
     }
 
     /// The last transaction sent to the store.
