@@ -1,75 +1,15 @@
 //! The one place where the state changes: whole revisions in; observers told; a new state published;
 //! waiters and watches told. In that order, under one lock.
 
-use std::mem;
-use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::backend::Header;
 use crate::db::Shared;
-use crate::db::observers::{
-    Observer, ObserverGuard, Observers, call_one, check_not_observing, is_observing,
-};
+use crate::db::applier::Applier;
+use crate::db::observers::{Observer, ObserverGuard, call_one, check_not_observing, is_observing};
 use crate::state::{EntryPtr, RawChange, State};
-use crate::watch::{Subscriber, Subscribers};
+use crate::watch::Subscriber;
 use crate::{ChangeKind, ChangeSet, Error, Key, Revision};
-
-/// What the apply lock protects besides the state.
-#[derive(Default)]
-pub(crate) struct Applier {
-    observers: Observers,
-    subscribers: Subscribers,
-    /// Removed observers. They are dropped after the lock is released: what they own may need it.
-    departed: Vec<Observer>,
-    /// Whether a load runs whose difference will be applied to the present state.
-    resyncing: bool,
-}
-
-impl Applier {
-    /// With observers that are there from the start.
-    pub(crate) fn new(observers: Observers) -> Self {
-        Self { observers, ..Self::default() }
-    }
-
-    fn depart(&mut self, ids: impl IntoIterator<Item = u64>) {
-        let removed = ids.into_iter().filter_map(|id| self.observers.remove(id));
-        self.departed.extend(removed);
-    }
-}
-
-/// The apply lock, held.
-pub(crate) struct ApplierLock<'s>(Option<MutexGuard<'s, Applier>>);
-
-impl Deref for ApplierLock<'_> {
-    type Target = Applier;
-
-    #[expect(clippy::expect_used, reason = "the guard is taken by `drop` alone")]
-    fn deref(&self) -> &Applier {
-        self.0.as_ref().expect("held until dropped")
-    }
-}
-
-impl DerefMut for ApplierLock<'_> {
-    #[expect(clippy::expect_used, reason = "the guard is taken by `drop` alone")]
-    fn deref_mut(&mut self) -> &mut Applier {
-        self.0.as_mut().expect("held until dropped")
-    }
-}
-
-impl Drop for ApplierLock<'_> {
-    fn drop(&mut self) {
-        let departed = self.0.as_mut().map(|applier| mem::take(&mut applier.departed));
-        self.0 = None;
-        drop(departed);
-    }
-}
-
-impl<'s> ApplierLock<'s> {
-    pub(super) fn new(guard: MutexGuard<'s, Applier>) -> Self {
-        Self(Some(guard))
-    }
-}
 
 /// Keeps the state from moving while its difference to the store is being loaded.
 #[derive(Debug)]
@@ -89,13 +29,6 @@ impl Drop for Resync<'_> {
     fn drop(&mut self) {
         self.shared.lock_applier().resyncing = false;
     }
-}
-
-/// Observers whose guards were dropped while the apply lock was held by the same thread.
-#[derive(Debug, Default)]
-pub(crate) struct Leaving {
-    any: AtomicBool,
-    ids: Mutex<Vec<u64>>,
 }
 
 /// One event of the store, decoded.
@@ -248,9 +181,7 @@ impl Shared {
 
     /// For a guard that is dropped within an observer: the lock is held, and the list in use.
     pub(crate) fn remove_observer_later(&self, id: u64) {
-        let mut ids = self.leaving.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        ids.push(id);
-        self.leaving.any.store(true, Ordering::Release);
+        self.leaving.add(id);
     }
 
     /// Registers a watch and returns the state that its changes follow on.
@@ -298,10 +229,7 @@ impl Shared {
     }
 
     fn deliver(&self, applier: &mut Applier, set: ChangeSet) {
-        if self.leaving.any.swap(false, Ordering::AcqRel) {
-            let mut ids = self.leaving.ids.lock().unwrap_or_else(PoisonError::into_inner);
-            applier.depart(ids.drain(..));
-        }
+        applier.depart(self.leaving.take());
         self.counters.observer_panics(applier.observers.call(self, &set));
         applier.subscribers.enqueue(set);
     }

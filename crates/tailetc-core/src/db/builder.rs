@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::backend::{KeyRange, KvBackend, KvBackendExt};
-use crate::db::apply::Applier;
+use crate::db::applier::Applier;
 use crate::db::observers::{Observer, Observers, call_one};
 use crate::db::{Db, Handle, Shared};
 use crate::schema::SchemaBuilder;

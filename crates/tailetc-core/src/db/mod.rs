@@ -1,5 +1,6 @@
 //! The handle that users hold, and what stands behind it.
 
+mod applier;
 mod apply;
 mod builder;
 mod catch_up;

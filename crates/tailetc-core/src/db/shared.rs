@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::backend::KvBackend;
-use crate::db::apply::{Applier, ApplierLock, Leaving};
+use crate::db::applier::{Applier, ApplierLock, Leaving};
 use crate::db::health::PhaseRecord;
 use crate::db::stats::Counters;
 use crate::db::{Health, Options, OwnWrites, Phase};

@@ -1,0 +1,87 @@
+//! Who is told of changes, and the lock under which they are made.
+
+use std::mem;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::db::observers::{Observer, Observers};
+use crate::watch::Subscribers;
+
+/// What the apply lock protects besides the state.
+#[derive(Default)]
+pub(crate) struct Applier {
+    pub(super) observers: Observers,
+    pub(super) subscribers: Subscribers,
+    /// Removed observers. They are dropped after the lock is released: what they own may need it.
+    departed: Vec<Observer>,
+    /// Whether a load runs whose difference will be applied to the present state.
+    pub(super) resyncing: bool,
+}
+
+impl Applier {
+    /// With observers that are there from the start.
+    pub(crate) fn new(observers: Observers) -> Self {
+        Self { observers, ..Self::default() }
+    }
+
+    /// Removes observers.
+    pub(super) fn depart(&mut self, ids: impl IntoIterator<Item = u64>) {
+        let removed = ids.into_iter().filter_map(|id| self.observers.remove(id));
+        self.departed.extend(removed);
+    }
+}
+
+/// The apply lock, held.
+pub(crate) struct ApplierLock<'s>(Option<MutexGuard<'s, Applier>>);
+
+impl Deref for ApplierLock<'_> {
+    type Target = Applier;
+
+    #[expect(clippy::expect_used, reason = "the guard is taken by `drop` alone")]
+    fn deref(&self) -> &Applier {
+        self.0.as_ref().expect("held until dropped")
+    }
+}
+
+impl DerefMut for ApplierLock<'_> {
+    #[expect(clippy::expect_used, reason = "the guard is taken by `drop` alone")]
+    fn deref_mut(&mut self) -> &mut Applier {
+        self.0.as_mut().expect("held until dropped")
+    }
+}
+
+impl Drop for ApplierLock<'_> {
+    fn drop(&mut self) {
+        let departed = self.0.as_mut().map(|applier| mem::take(&mut applier.departed));
+        self.0 = None;
+        drop(departed);
+    }
+}
+
+impl<'s> ApplierLock<'s> {
+    pub(super) fn new(guard: MutexGuard<'s, Applier>) -> Self {
+        Self(Some(guard))
+    }
+}
+
+/// Observers whose guards were dropped while the apply lock was held by the same thread.
+#[derive(Debug, Default)]
+pub(crate) struct Leaving {
+    any: AtomicBool,
+    ids: Mutex<Vec<u64>>,
+}
+
+impl Leaving {
+    pub(super) fn add(&self, id: u64) {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+        self.any.store(true, Ordering::Release);
+    }
+
+    pub(super) fn take(&self) -> Vec<u64> {
+        if !self.any.swap(false, Ordering::AcqRel) {
+            return Vec::new();
+        }
+        mem::take(&mut self.ids.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
