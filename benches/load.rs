@@ -1,8 +1,8 @@
 //! How long the first load takes, and how much memory the copy takes.
 //!
 //! `cargo bench --bench load --features etcd -- URL KEYS`: writes KEYS small JSON records below
-//! `/bench/` of the store, if they are not there yet, and loads them three times. Without arguments:
-//! `memory://`, 100,000 keys.
+//! `/bench/` of the store, if they are not there yet, and loads them three times. Without
+//! arguments: `memory://`, 100,000 keys.
 
 #![expect(clippy::expect_used, reason = "a benchmark may end with a message")]
 

@@ -15,12 +15,13 @@ use tailetc_memkv::MemKv;
 /// |---|---|
 /// | `memory://` | a fresh one in memory, this `Db`'s own |
 /// | `memory://name` | one in memory that all who name it share, for as long as the process lives |
-/// | `http://host:port` | a real etcd cluster; several endpoints are separated by commas. Feature `etcd` |
+/// | `http://host:port` | an etcd cluster; commas separate several endpoints. Feature `etcd` |
 /// | `https://host:port` | the same over TLS with the system's root certificates. Feature `tls` |
 /// | `etcd://host:port` | the same as `http://` |
 ///
 /// A port that is left out is 2379. For a user and password, client certificates or timeouts, make
-/// an `EtcdBackend` with its own options and use [`Db::builder`](crate::Db::builder).
+/// a `tailetc::etcd::EtcdBackend` with its own options and give it to
+/// [`Db::builder`](crate::Db::builder).
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -123,8 +124,10 @@ async fn etcd(endpoints: Vec<String>) -> Result<Arc<dyn KvBackend>, Error> {
 #[cfg(not(feature = "etcd"))]
 #[expect(clippy::unused_async, reason = "the other half of a feature gate connects")]
 async fn etcd(endpoints: Vec<String>) -> Result<Arc<dyn KvBackend>, Error> {
-    let reason = "the crate tailetc was built without its feature `etcd`";
-    Err(invalid(&endpoints.join(","), reason))
+    let tls = endpoints.iter().any(|endpoint| endpoint.starts_with("https://"));
+    let feature = if tls { "tls" } else { "etcd" };
+    let reason = format!("the crate tailetc was built without its feature `{feature}`");
+    Err(invalid(&endpoints.join(","), &reason))
 }
 
 fn invalid(url: &str, reason: &str) -> Error {

@@ -31,7 +31,8 @@ pub(crate) struct Args {
     #[arg(long, requires = "import")]
     pub(crate) import_only: bool,
 
-    /// Seconds that a request may wait for the store, or for this copy to catch up.
+    /// Seconds that a request may wait for the store (etcd: at most 5), or for this copy to catch
+    /// up.
     #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Duration,
 

@@ -3,7 +3,8 @@
 //! The first event is the present state (`initial`; empty with `from=now`), then one event follows
 //! for each etcd transaction. The identifier of an event is a token. A client that fell too far
 //! behind gets `lagged`, and then the whole state again; `resync` is what changed while the store's
-//! history was lost; `end` comes before the registry stops.
+//! history was lost; `end` comes before the registry stops. A client that connects again gets the
+//! present state again: `Last-Event-ID` is not read.
 
 use std::convert::Infallible;
 use std::iter::from_fn;

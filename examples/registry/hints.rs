@@ -8,13 +8,14 @@ pub(crate) fn print(address: SocketAddr) {
     println!(
         r#"
 try, in another terminal:
-  curl -i {services}/web -X PUT -H 'If-None-Match: *' --json '{{"version": "1.0"}}'
+  curl -i {services}/web -X PUT -H 'If-None-Match: *' -H 'content-type: application/json' -d '{{"version": "1.0"}}'
   curl -i {services}/web
-  curl -i {services}/web -X PUT -H 'If-Match: *' --json '{{"version": "1.1", "tags": ["eu"]}}'
+  curl -i {services}/web -X PUT -H 'If-Match: *' -H 'content-type: application/json' -d '{{"version": "1.1", "tags": ["eu"]}}'
   curl -s '{services}?prefix=w&limit=10'
-  curl -sN http://{address}/v1/changes
   curl -i -X DELETE {services}/web
   curl -s http://{address}/readyz
-Ctrl-C stops it."#
+  curl -sN http://{address}/v1/changes
+the last one goes on until Ctrl-C. Send the Tailetc-Token of an answer along, here or to another
+replica, and you read what you have written. Ctrl-C stops the registry."#
     );
 }

@@ -107,7 +107,10 @@ impl IntoResponse for Problem {
 
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
-        let detail = "send JSON with content-type: application/json";
+        let detail = match rejection.status() {
+            StatusCode::UNPROCESSABLE_ENTITY => "mend the fields of the JSON",
+            _ => "send JSON with content-type: application/json",
+        };
         Self::new(rejection.status(), rejection.body_text(), detail)
     }
 }

@@ -9,21 +9,21 @@ use crate::support::{Http, Registry, eventually};
 async fn command_lines_that_it_prints_work_in_their_order() {
     let (registry, http) = Registry::serve(&[]).await;
     let stdout = eventually("the end of what is printed", async || {
-        Some(registry.stdout()).filter(|stdout| stdout.contains("Ctrl-C stops it."))
+        Some(registry.stdout()).filter(|stdout| stdout.contains("Ctrl-C stops the registry."))
     });
     let stdout = stdout.await;
     let mut answers = Vec::new();
     for line in stdout.lines().filter_map(|line| line.strip_prefix("  curl ")) {
         answers.push(curl(&http, line).await);
     }
-    let [created, read, updated, list, stream, deleted, ready] = &answers[..] else {
+    let [created, read, updated, list, deleted, ready, stream] = &answers[..] else {
         panic!("{answers:?}");
     };
     assert_eq!(created, r#"201 {"name":"web","revision":2}"#);
     assert_eq!(read, r#"200 {"version":"1.0"}"#);
     assert_eq!(updated, r#"200 {"name":"web","revision":3}"#);
     assert!(list.contains(r#""services":[{"name":"web","revision":3"#), "{list}");
-    assert!(stream.contains(r#""name": String("web")"#), "{stream}");
+    assert!(stream.contains(r#""kind": String("initial")"#), "{stream}");
     assert_eq!(deleted, "204 ");
     assert!(ready.contains(r#""phase":"tailing""#), "{ready}");
     registry.stop().await;
@@ -39,7 +39,7 @@ async fn curl(http: &Http, line: &str) -> String {
             "-i" | "-s" | "-sN" => {}
             "-X" => method = words.next().unwrap().parse().unwrap(),
             "-H" => headers.push(words.next().unwrap().split_once(": ").unwrap()),
-            "--json" => body = Some(serde_json::from_str::<Value>(words.next().unwrap()).unwrap()),
+            "-d" => body = Some(serde_json::from_str::<Value>(words.next().unwrap()).unwrap()),
             _ => assert_eq!(url.replace(word), None, "{line}"),
         }
     }

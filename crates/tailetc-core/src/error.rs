@@ -13,7 +13,8 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// A failure of a [`Db`](crate::Db), one of its transactions or watches.
 ///
-/// Cloning is cheap: causes are shared.
+/// `Display` says what failed; why is in [`source`](StdError::source). Cloning is cheap: causes are
+/// shared.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -63,7 +64,7 @@ pub enum Error {
         /// What was called.
         operation: &'static str,
     },
-    /// The key cannot be written.
+    /// The key cannot be read or written: it is empty, and etcd has no such key.
     #[error("invalid key {key}: {reason}")]
     InvalidKey {
         /// The whole key.
@@ -185,7 +186,7 @@ pub enum Error {
         source: SharedError,
     },
     /// The collection was not given to the builder.
-    #[error("the collection {prefix} is not registered with this database")]
+    #[error("the collection {prefix} is not registered: give it to Builder::collection")]
     UnknownCollection {
         /// The prefix of the collection, relative to that of the `Db`.
         prefix: String,

@@ -4,7 +4,8 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-/// A whole etcd key: any bytes, cheap to clone, ordered bytewise.
+/// A key with its own storage: any bytes, cheap to clone, ordered bytewise. Whole in errors and
+/// change sets, relative to the collection in [`Txn::range`](crate::Txn::range).
 ///
 /// `Display` shows UTF-8 as it is and escapes everything else, so that a foreign key cannot garble
 /// a log.
@@ -26,6 +27,24 @@ impl Key {
 impl From<&[u8]> for Key {
     fn from(bytes: &[u8]) -> Self {
         Self(bytes.into())
+    }
+}
+
+impl From<&str> for Key {
+    fn from(text: &str) -> Self {
+        Self(text.as_bytes().into())
+    }
+}
+
+impl PartialEq<str> for Key {
+    fn eq(&self, other: &str) -> bool {
+        *self.0 == *other.as_bytes()
+    }
+}
+
+impl PartialEq<&str> for Key {
+    fn eq(&self, other: &&str) -> bool {
+        *self.0 == *other.as_bytes()
     }
 }
 
@@ -113,7 +132,7 @@ mod tests {
 
     #[test]
     fn display_shows_text_and_escapes_the_rest() {
-        assert_eq!(KeyRef::new("zürich/1".as_bytes()).to_string(), "zürich/1");
+        assert_eq!(KeyRef::new("z\u{fc}rich/1".as_bytes()).to_string(), "z\u{fc}rich/1");
         assert_eq!(KeyRef::new(b"a\xff\n").to_string(), "a\\xff\\n");
         assert_eq!(KeyRef::new(b"a\nb").to_string(), "a\\nb");
     }

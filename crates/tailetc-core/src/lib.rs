@@ -1,9 +1,9 @@
 //! The mirror at the heart of tailetc: snapshots, transactions, watches, and the trait that
 //! backends implement.
 //!
-//! A [`Db`] holds a complete copy of an etcd key prefix in memory, as decoded values, kept current by
-//! following an etcd watch. Reading is a memory access. Writing is an optimistic transaction that
-//! returns when this copy shows it. Behind a `Db` is a [`KvBackend`](backend::KvBackend).
+//! A [`Db`] holds a complete copy of an etcd key prefix in memory, as decoded values, kept current
+//! by following an etcd watch. Reading is a memory access. Writing is an optimistic transaction
+//! that returns when this copy shows it. Behind a `Db` is a [`KvBackend`](backend::KvBackend).
 //!
 //! Programs use the crate `tailetc`, which adds the backends; this crate is for those who write
 //! one.
@@ -16,9 +16,9 @@
 //!
 //! # Types
 //!
-//! A [`Collection`] names the keys below a prefix and how their values are encoded
-//! ([`Codec`]). Its [`ClonePolicy`] says what a read gives: by default an `Arc` of the cached value.
-//! Keys outside of collections are [`RAW`].
+//! A [`Collection`] names the keys below a prefix and how their values are encoded ([`Codec`]). Its
+//! [`ClonePolicy`] says what a read gives: by default an `Arc` of the cached value. Keys outside of
+//! collections are [`RAW`].
 //!
 //! # Changes
 //!
@@ -44,6 +44,10 @@ mod state;
 mod tail;
 mod txn;
 mod watch;
+
+/// What raw values and encoded ones are: a cheaply cloned slice of bytes.
+#[doc(no_inline)]
+pub use bytes::Bytes;
 
 pub use crate::db::{
     Builder, Db, Health, HealthChanges, ObserverGuard, Options, Phase, Stats, WriteDenial,

@@ -47,8 +47,9 @@ impl EtcdBackend {
     /// [`Unreachable`](tailetc_core::backend::BackendErrorKind::Unreachable) with the endpoints
     /// when none answers within [`EtcdOptions::connect_timeout`];
     /// [`Unauthenticated`](tailetc_core::backend::BackendErrorKind::Unauthenticated) when name or
-    /// password are wrong; [`InvalidRequest`](tailetc_core::backend::BackendErrorKind::InvalidRequest)
-    /// when an endpoint cannot be understood or they belong to different clusters.
+    /// password are wrong;
+    /// [`InvalidRequest`](tailetc_core::backend::BackendErrorKind::InvalidRequest) when an endpoint
+    /// cannot be understood or they belong to different clusters.
     ///
     /// # Cancel safety
     ///

@@ -65,7 +65,13 @@ fn from_status(status: Status) -> BackendError {
         Some(source) => transport_kind(source),
         None => server_kind(status.code(), status.message()),
     };
-    BackendError::new(kind, status.message()).with_source(status)
+    if status.source().is_none() {
+        return BackendError::new(kind, status.message()).with_source(status);
+    }
+    // Every layer of the transport repeats the one below: the innermost says it all.
+    let mut causes = std::iter::successors(status.source(), |&error| error.source());
+    let text = causes.by_ref().last().map_or_else(String::new, ToString::to_string);
+    BackendError::new(kind, text).with_source(status)
 }
 
 fn transport_kind(error: &(dyn StdError + 'static)) -> BackendErrorKind {

@@ -51,7 +51,8 @@
 //! - **Leases.** Short times are raised to 2 s. Every lease that expires or is revoked takes its
 //!   keys with it, in order, at a revision of its own.
 //!
-//! Where versions of etcd differ, this is 3.6.
+//! Where versions of etcd differ, this follows the source of 3.6. The tests compare it with 3.4 and
+//! 3.5 servers.
 //!
 //! # What is not
 //!

@@ -17,7 +17,8 @@ pub struct MemKvOptions {
     /// The raft term in response headers. Default: 2, that of a server after its first election.
     pub raft_term: u64,
     /// The version that [`status`](tailetc_core::backend::KvBackend::status) reports. Default:
-    /// `3.6.6`, whose behaviour the store has. Another text changes only the report.
+    /// `3.6.6`: where versions differ, the store follows the source of 3.6. Another text changes
+    /// only the report.
     pub version: String,
     /// The most compares, and the most operations in one branch (etcd: `--max-txn-ops`).
     /// Default: 128.

@@ -54,7 +54,7 @@ impl<'a> Import<'a> {
         tokio::select! {
             // Whatever it was about to commit is committed with its position, or not at all.
             () = stop.requested() => {
-                eprintln!("import: stopped; the same command continues where it was");
+                eprintln!("import: stopped; on the same store, the same command goes on from here");
                 Ok(Ended::Interrupted)
             }
             complete = self.complete() => complete.map(|()| Ended::Complete),

@@ -82,7 +82,8 @@ pub trait KvBackend: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`TooManyOps`](BackendErrorKind::TooManyOps), [`DuplicateKey`](BackendErrorKind::DuplicateKey),
+    /// [`TooManyOps`](BackendErrorKind::TooManyOps),
+    /// [`DuplicateKey`](BackendErrorKind::DuplicateKey),
     /// [`RequestTooLarge`](BackendErrorKind::RequestTooLarge),
     /// [`LeaseNotFound`](BackendErrorKind::LeaseNotFound), or any outcome-unknown kind.
     async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, BackendError>;

@@ -82,8 +82,8 @@ pub trait Watcher: fmt::Debug + Send + 'static {
     ///
     /// # Errors
     ///
-    /// [`Compacted`](crate::backend::BackendErrorKind::Compacted), with the compaction revision, when
-    /// the watch begins or has fallen below it; or an error of transport.
+    /// [`Compacted`](crate::backend::BackendErrorKind::Compacted), with the compaction revision,
+    /// when the watch begins or has fallen below it; or an error of transport.
     async fn next(&mut self) -> Result<WatchResponse, BackendError>;
 
     /// Asks for one [`WatchResponse::Progress`]. There may be no answer: the store drops the

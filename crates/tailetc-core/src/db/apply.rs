@@ -1,5 +1,5 @@
-//! The one place where the state changes: whole revisions in; observers told; a new state published;
-//! waiters and watches told. In that order, under one lock.
+//! The one place where the state changes: whole revisions in; observers told; a new state
+//! published; waiters and watches told. In that order, under one lock.
 
 use std::sync::Arc;
 

@@ -16,11 +16,16 @@ use crate::schema::SchemaBuilder;
 use crate::{ChangeSet, Codec, Collection, Error, tail};
 
 /// How a [`Db`] behaves. `Options::default()` is right for most programs.
+///
+/// ```
+/// let mut options = tailetc_core::Options::default();
+/// options.history = 100;
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
     /// How long a commit waits for the store's answer before its outcome is unknown. The backend's
-    /// own request timeout applies too. Default 10 s.
+    /// own request timeout applies too (etcd: 5 s, unless its options say otherwise). Default 10 s.
     pub commit_timeout: Duration,
     /// How long [`Db::at_least`], [`Db::fresh`] and a commit that is already committed wait for
     /// this `Db` to catch up. Default 10 s.
@@ -131,7 +136,9 @@ impl Builder {
         self
     }
 
-    /// Registers a collection whose codec needs no data of its own.
+    /// Registers a collection whose codec needs no data of its own and is made with `Default`. One
+    /// that has data (a key, a schema) is given to [`collection_with`](Self::collection_with);
+    /// deriving `Default` for it would compile, and use the wrong data.
     #[must_use]
     pub fn collection<C: Codec + Default, P>(self, collection: Collection<C, P>) -> Self {
         self.collection_with(collection, C::default())
@@ -174,7 +181,7 @@ impl Builder {
     }
 
     /// Connects, loads every key below the prefix at one revision, and follows the store from there
-    /// on. Must be called within a tokio runtime, which then runs the task that follows.
+    /// on, with a task on the present tokio runtime.
     ///
     /// # Cancel safety
     ///
@@ -184,6 +191,11 @@ impl Builder {
     ///
     /// [`Error::InvalidOption`] before anything is sent; [`Error::Backend`] if the store cannot be
     /// reached or refuses.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime. The runtime's timer must be enabled (`enable_all`): without it,
+    /// the first wait with a deadline panics.
     pub async fn connect(self) -> Result<Db, Error> {
         self.options.check()?;
         check_prefix(&self.prefix, self.bare_prefix)?;

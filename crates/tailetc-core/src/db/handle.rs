@@ -70,6 +70,7 @@ impl Db {
     }
 
     /// Looks at the present value of one key, without copying it or touching a reference count.
+    /// `look` is not called for an absent key.
     ///
     /// # Errors
     ///
@@ -170,8 +171,8 @@ impl Db {
     }
 
     /// Calls `observer` with the present state (as one change set of kind
-    /// [`Initial`](crate::ChangeKind::Initial), before this returns) and then with every change, one
-    /// call for each etcd transaction, in the order of revisions, before any reader can see it.
+    /// [`Initial`](crate::ChangeKind::Initial), before this returns) and then with every change,
+    /// one call for each etcd transaction, in the order of revisions, before any reader can see it.
     ///
     /// Observers run while the change is applied: a slow one delays the copy. They may read the
     /// `Db`, which still shows the state before the change, but not call `observe`, `watch` or

@@ -35,14 +35,16 @@ pub struct Health {
     pub phase_for: Duration,
     /// The revision that reads see.
     pub revision: Revision,
-    /// How long ago the store last answered or sent anything on the watch.
+    /// How long ago the store last answered a commit or sent anything on the watch. On an idle
+    /// prefix it grows up to [`progress_interval`](crate::Options::progress_interval).
     pub last_contact: Duration,
     /// The error that ended the phase before, while it is not mended.
     pub last_error: Option<Arc<str>>,
 }
 
 impl Health {
-    /// Whether the mirror follows the store: what a readiness probe asks.
+    /// Whether the mirror follows the store: what a readiness probe asks. A server that has gone
+    /// silent is noticed by the backend's pings (etcd: after 15 s).
     pub fn is_tailing(&self) -> bool {
         self.phase == Phase::Tailing
     }

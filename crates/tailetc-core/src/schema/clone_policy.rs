@@ -4,6 +4,26 @@ use std::sync::Arc;
 
 /// Decides what a read of a collection gives. Whatever it is, nothing that the reader does with it
 /// can change the cache.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use tailetc_core::{Bytes, ClonePolicy, Collection, Raw};
+///
+/// /// Reads give the length alone.
+/// enum Length {}
+///
+/// impl ClonePolicy<Bytes> for Length {
+///     type Out = usize;
+///
+///     fn out(value: &Arc<Bytes>) -> usize {
+///         value.len()
+///     }
+/// }
+///
+/// const BLOBS: Collection<Raw> = Collection::new("blobs/");
+/// const LENGTHS: Collection<Raw, Length> = BLOBS.with_policy();
+/// ```
 pub trait ClonePolicy<T>: Send + Sync + 'static {
     /// What a read gives.
     type Out;

@@ -15,6 +15,26 @@ use crate::{BoxError, KeyRef};
 ///
 /// Encoding needs not be deterministic.
 ///
+/// ```
+/// use tailetc_core::{BoxError, Bytes, Codec, KeyRef};
+///
+/// /// Numbers as decimal text.
+/// #[derive(Default)]
+/// struct Decimal;
+///
+/// impl Codec for Decimal {
+///     type Value = u64;
+///
+///     fn encode(&self, _key: KeyRef<'_>, value: &u64) -> Result<Bytes, BoxError> {
+///         Ok(value.to_string().into())
+///     }
+///
+///     fn decode(&self, _key: KeyRef<'_>, bytes: &Bytes) -> Result<u64, BoxError> {
+///         Ok(std::str::from_utf8(bytes)?.parse()?)
+///     }
+/// }
+/// ```
+///
 /// The key, relative to the collection, is given so that one collection may hold several kinds of
 /// values told apart by their keys.
 pub trait Codec: Send + Sync + 'static {

@@ -42,7 +42,7 @@ impl<C> Collection<C> {
 }
 
 impl<C, P> Collection<C, P> {
-    /// The same keys and codec, read with another clone policy.
+    /// The same keys and codec, read with another clone policy. Needs no registration of its own.
     pub const fn with_policy<Q>(self) -> Collection<C, Q> {
         Collection { prefix: self.prefix, separated: self.separated, marker: PhantomData }
     }

@@ -165,6 +165,10 @@ impl SchemaBuilder {
             }
         }
         for pair in self.declared.windows(2) {
+            if pair[1].relative == pair[0].relative {
+                let twice = pair[0].relative;
+                return Err(invalid(format!("the prefix {twice:?} is registered twice")));
+            }
             if pair[1].relative.starts_with(pair[0].relative) {
                 return Err(invalid(format!(
                     "the prefixes {:?} and {:?} overlap",

@@ -21,6 +21,10 @@ use crate::backend::KeyRange;
 /// takes(Prefix("eu/"));
 /// takes(Only("eu/1"));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a set of keys",
+    note = "give a range of keys, `..`, `Prefix(\"a\")` or `Only(\"a\")`"
+)]
 pub trait KeyBounds: Sealed {}
 
 /// The keys that begin with this.
@@ -37,6 +41,10 @@ pub(crate) mod sealed {
     use crate::backend::KeyRange;
 
     #[expect(unnameable_types, reason = "sealed: users name `KeyBounds`")]
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` is not a set of keys",
+        note = "give a range of keys, `..`, `Prefix(\"a\")` or `Only(\"a\")`"
+    )]
     pub trait Sealed {
         /// The whole keys, for a collection whose keys begin with `base`.
         fn key_range(self, base: &[u8]) -> KeyRange;

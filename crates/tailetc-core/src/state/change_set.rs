@@ -140,7 +140,7 @@ impl fmt::Debug for ChangeSet {
 }
 
 /// The changes of a [`ChangeSet`] in one collection, in key order.
-pub struct Changes<'c, C, P> {
+pub struct Changes<'c, C, P = Shared> {
     set: &'c ChangeSet,
     slot: SlotId,
     changes: std::slice::Iter<'c, RawChange>,
@@ -166,7 +166,7 @@ impl<C, P> fmt::Debug for Changes<'_, C, P> {
 }
 
 /// One key of a [`ChangeSet`], with its values before and after the whole set.
-pub struct Change<'c, C, P> {
+pub struct Change<'c, C, P = Shared> {
     key: KeyRef<'c>,
     raw: &'c RawChange,
     marker: PhantomData<fn() -> (C, P)>,

@@ -6,12 +6,12 @@ use std::marker::PhantomData;
 use crate::schema::SlotId;
 use crate::state::map::KeyMapRange;
 use crate::state::{EntryPtr, Metadata, State};
-use crate::{ClonePolicy, Codec, Error, Key, KeyRef};
+use crate::{ClonePolicy, Codec, Error, Key, KeyRef, Shared};
 
 /// The keys and values of a range, in key order. Can be read from both ends.
 ///
 /// Borrows the snapshot and copies nothing but what the clone policy copies.
-pub struct Range<'s, C, P> {
+pub struct Range<'s, C, P = Shared> {
     scan: Scan<'s, C, P>,
 }
 
@@ -47,7 +47,7 @@ impl<C, P> fmt::Debug for Range<'_, C, P> {
 
 /// The keys of a range, in key order, whether their values decode or not. Can be read from both
 /// ends.
-pub struct Scan<'s, C, P> {
+pub struct Scan<'s, C, P = Shared> {
     state: &'s State,
     slot: SlotId,
     entries: KeyMapRange<'s>,
@@ -91,7 +91,7 @@ impl<C, P> fmt::Debug for Scan<'_, C, P> {
 }
 
 /// One key that a [`Scan`] found.
-pub struct Item<'s, C, P> {
+pub struct Item<'s, C, P = Shared> {
     key: &'s Key,
     relative: KeyRef<'s>,
     entry: &'s EntryPtr,

@@ -9,8 +9,8 @@ use crate::{Error, Revision};
 /// reads what the first has written ([`Db::at_least`](crate::Db::at_least)).
 ///
 /// Within one history of a cluster, revision and raft term never go down. A token whose revision or
-/// term is above the cluster's is of a history that is gone (a restored backup), and is refused. etcd
-/// has no identity of a history that would tell in every case.
+/// term is above the cluster's is of a history that is gone (a restored backup), and is refused.
+/// etcd has no identity of a history that would tell in every case.
 ///
 /// Prints and parses as `cluster-term-revision` in hexadecimal (at most 50 ASCII characters), fit
 /// for an HTTP header.

@@ -64,9 +64,10 @@ impl Txn {
     ///
     /// The first error of an earlier method. [`Error::Conflict`]: not applied; run it again.
     /// [`Error::OutcomeUnknown`]: sent, and no answer came. [`Error::LimitExceeded`]: not sent.
-    /// [`Error::Backend`]: certainly not applied. [`Error::NotCaughtUp`] with a `committed`: applied,
-    /// but this `Db` did not see it within [`catch_up_timeout`](crate::Options::catch_up_timeout).
-    /// [`Error::WritesDenied`], [`Error::Closed`] and [`Error::InObserver`]: not sent.
+    /// [`Error::Backend`]: certainly not applied. [`Error::NotCaughtUp`] with a `committed`:
+    /// applied, but this `Db` did not see it within
+    /// [`catch_up_timeout`](crate::Options::catch_up_timeout). [`Error::WritesDenied`],
+    /// [`Error::Closed`] and [`Error::InObserver`]: not sent.
     pub async fn commit(self) -> Result<Commit, Error> {
         if let Some(error) = self.failed {
             return Err(error);

@@ -191,8 +191,8 @@ impl Txn {
         })
     }
 
-    /// Writes a key, without a lease: one that the key has is detached. The value is encoded now; after the commit it is the very value that readers
-    /// get.
+    /// Writes a key, without a lease: one that the key has is detached. `value` is the value or an
+    /// `Arc` of it. It is encoded now; after the commit it is the very value that readers get.
     ///
     /// # Errors
     ///
@@ -208,7 +208,20 @@ impl Txn {
     }
 
     /// Writes a key that the store deletes when the lease ends. To keep the lease that a key has,
-    /// give the one in its [`metadata`](Snapshot::metadata).
+    /// give the one in its [`metadata`](Snapshot::metadata). Granting and renewing leases is the
+    /// caller's:
+    ///
+    /// ```
+    /// # use tailetc_core::{Bytes, Db, Error, LeaseId, RAW};
+    /// use tailetc_core::backend::KvBackend;
+    ///
+    /// # async fn appear(db: &Db) -> Result<(), Error> {
+    /// let lease = db.backend().lease_grant(LeaseId::NONE, 10).await;
+    /// let lease = lease.map_err(|error| Error::backend("lease grant", error))?;
+    /// db.transact(|txn| txn.put_with_lease(RAW, "here", Bytes::new(), lease.id)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -11,12 +11,13 @@ const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 impl Db {
     /// Runs `body` in a transaction and commits it; on a conflict, again on a newer snapshot. The
-    /// next attempt waits (for [`catch_up_timeout`](crate::Options::catch_up_timeout) at most) until
-    /// this `Db` shows what conflicted. Between
+    /// next attempt waits (for [`catch_up_timeout`](crate::Options::catch_up_timeout) at most)
+    /// until this `Db` shows what conflicted. Between
     /// attempts are growing pauses with jitter; after
     /// [`transact_attempts`](crate::Options::transact_attempts) it gives up.
     ///
-    /// `body` must have no effect but on the transaction: it may run many times. An error that it
+    /// `body` must have no effect but on the transaction: it may run many times. It is not async,
+    /// and the type of its error must be known: end it with `Ok::<_, Error>(..)`. An error that it
     /// returns abandons the transaction, unless it is caused by a conflict, which is then retried.
     /// An unknown outcome is never retried.
     ///

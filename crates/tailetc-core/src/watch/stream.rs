@@ -27,7 +27,7 @@ use crate::{
 ///
 /// Read it with [`next`](Self::next) or as a [`Stream`]. After [`Error::Lagged`] it goes on, with
 /// the whole state; after [`Error::Closed`] it has ended. Dropping it ends the watch.
-pub struct Watch<C, P> {
+pub struct Watch<C, P = crate::Shared> {
     shared: Arc<Shared>,
     slot: SlotId,
     range: KeyRange,
@@ -235,7 +235,7 @@ impl<C, P> fmt::Debug for Watch<C, P> {
 }
 
 /// One item of a [`Watch`]: a change set, seen through the watch's range.
-pub struct Update<C, P> {
+pub struct Update<C, P = crate::Shared> {
     set: Arc<ChangeSet>,
     slot: SlotId,
     range: KeyRange,
