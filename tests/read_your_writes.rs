@@ -27,6 +27,7 @@ on_every_backend! {
     fresh_works_where_progress_cannot_be_trusted,
     fresh_with_a_stalled_watch_ends_by_its_deadline,
     own_values_are_published_without_decoding,
+    commit_waits_for_its_event_although_a_proof_covers_it,
 }
 
 async fn commit_is_visible_when_it_returns(store: Store) {
@@ -221,4 +222,25 @@ async fn own_values_are_published_without_decoding(store: Store) {
     commit().await;
     let stats = db.stats();
     assert_eq!((stats.applied_from_answer, stats.applied_without_decoding), (1, 1));
+}
+
+async fn commit_waits_for_its_event_although_a_proof_covers_it(store: Store) {
+    store.put("/t/a", "1").await;
+    let gate = Gate::new(&store);
+    gate.distrust_progress();
+    let db = gate.builder().connect().await.unwrap();
+    gate.hold_watches();
+    store.put("/elsewhere", "x").await;
+    let mut txn = db.txn();
+    txn.put(RAW, "b", Bytes::from("1")).unwrap();
+    let commit = tokio::spawn(txn.commit());
+    until("the commit is applied", || gate.answered() == 1).await;
+    // The state is now as before the commit, and a proof says so. But observers have not seen it.
+    assert_eq!(store.delete("/t/b").await, 1);
+    within("proof", db.fresh()).await.unwrap();
+    tokio::task::yield_now().await;
+    assert!(!commit.is_finished());
+    gate.release_watches();
+    let commit = within("commit", commit).await.unwrap().unwrap();
+    assert!(db.snapshot().revision() >= commit.revision());
 }
