@@ -33,35 +33,35 @@ impl Applier {
 }
 
 /// The apply lock, held.
-pub(crate) struct ApplierLock<'s>(Option<MutexGuard<'s, Applier>>);
+pub(crate) struct ApplierLock<'s> {
+    applier: MutexGuard<'s, Applier>,
+    // Invariant: declared after the guard, so that it is dropped after the lock is released.
+    departed: Vec<Observer>,
+}
+
+impl<'s> ApplierLock<'s> {
+    pub(super) fn new(applier: MutexGuard<'s, Applier>) -> Self {
+        Self { applier, departed: Vec::new() }
+    }
+}
 
 impl Deref for ApplierLock<'_> {
     type Target = Applier;
 
-    #[expect(clippy::expect_used, reason = "the guard is taken by `drop` alone")]
     fn deref(&self) -> &Applier {
-        self.0.as_ref().expect("held until dropped")
+        &self.applier
     }
 }
 
 impl DerefMut for ApplierLock<'_> {
-    #[expect(clippy::expect_used, reason = "the guard is taken by `drop` alone")]
     fn deref_mut(&mut self) -> &mut Applier {
-        self.0.as_mut().expect("held until dropped")
+        &mut self.applier
     }
 }
 
 impl Drop for ApplierLock<'_> {
     fn drop(&mut self) {
-        let departed = self.0.as_mut().map(|applier| mem::take(&mut applier.departed));
-        self.0 = None;
-        drop(departed);
-    }
-}
-
-impl<'s> ApplierLock<'s> {
-    pub(super) fn new(guard: MutexGuard<'s, Applier>) -> Self {
-        Self(Some(guard))
+        self.departed = mem::take(&mut self.applier.departed);
     }
 }
 
