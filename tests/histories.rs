@@ -93,7 +93,7 @@ async fn answer_of_a_replaced_cluster_leaves_no_ghost() {
     let mut txn = db.txn();
     txn.put(RAW, "ghost", Bytes::from("own")).unwrap();
     let commit = tokio::spawn(txn.commit());
-    until("the commit is sent", || gate.txns() == 1).await;
+    until("the commit is applied", || gate.answered() == 1).await;
     let answering = gate.clone();
     gate.before_next_page(async move || {
         answering.release_answers();

@@ -311,7 +311,7 @@ async fn conflict_of_a_key_that_is_as_before_again_does_not_hang(store: Store) {
     txn.put(RAW, "b", text("1")).unwrap();
     store.put("/t/a", "1").await;
     let commit = tokio::spawn(txn.commit());
-    until("the commit is sent", || gate.txns() == 1).await;
+    until("the store has refused", || gate.answered() == 1).await;
     store.delete("/t/a").await;
     gate.release_watches();
     let error = within("commit", commit).await.unwrap().unwrap_err();
