@@ -22,7 +22,7 @@ pub use self::error::{BackendError, BackendErrorKind};
 pub use self::ext::KvBackendExt;
 pub use self::kv::{Event, EventKind, Header, KeyRange, KeyValue};
 pub use self::lease::{Lease, LeaseTimeToLive};
-pub use self::range::{RangeRequest, RangeResponse};
+pub use self::range::{RangeRequest, RangeResponse, SortOrder, SortTarget};
 pub use self::txn::{
     Compare, CompareResult, CompareTarget, DeleteRequest, DeleteResponse, PutRequest, PutResponse,
     TxnOp, TxnOpResponse, TxnRequest, TxnResponse,
@@ -66,7 +66,7 @@ pub trait KvBackend: fmt::Debug + Send + Sync + 'static {
     /// What this store can do and the limits it enforces, as far as known now.
     fn capabilities(&self) -> Capabilities;
 
-    /// Reads keys at one revision, in key order.
+    /// Reads keys at one revision, in key order unless asked otherwise.
     ///
     /// # Errors
     ///
@@ -204,6 +204,9 @@ impl<T: KvBackend + ?Sized> KvBackend for Arc<T> {
 }
 
 /// What a store can do, and its limits. A limit of the store is checked before a request is sent.
+///
+/// What a store says it lacks it refuses as [`Unsupported`](BackendErrorKind::Unsupported), and
+/// nothing of the request is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
@@ -218,11 +221,31 @@ pub struct Capabilities {
     /// every earlier event was delivered. False for etcd before 3.4.31 and 3.5.13
     /// (etcd issue 15220).
     pub reliable_progress: bool,
+    /// Whether there are leases: the four methods about them, and puts with one.
+    pub leases: bool,
+    /// Whether a transaction may hold transactions.
+    pub nested_txns: bool,
+    /// Whether a range may be sorted ([`RangeRequest::sort_target`], [`RangeRequest::sort_order`])
+    /// and filtered by [`max_mod_revision`](RangeRequest::max_mod_revision),
+    /// [`min_create_revision`](RangeRequest::min_create_revision) and
+    /// [`max_create_revision`](RangeRequest::max_create_revision).
+    pub sorted_ranges: bool,
+    /// Whether a watch may leave out puts or deletions ([`WatchRequest::no_put`],
+    /// [`WatchRequest::no_delete`]).
+    pub watch_filters: bool,
 }
 
 impl Default for Capabilities {
     fn default() -> Self {
-        Self { max_txn_ops: 128, max_request_bytes: 1_572_864, reliable_progress: true }
+        Self {
+            max_txn_ops: 128,
+            max_request_bytes: 1_572_864,
+            reliable_progress: true,
+            leases: true,
+            nested_txns: true,
+            sorted_ranges: true,
+            watch_filters: true,
+        }
     }
 }
 

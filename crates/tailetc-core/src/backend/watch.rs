@@ -20,12 +20,23 @@ pub struct WatchRequest {
     pub prev_kv: bool,
     /// Ask for unsolicited [`WatchResponse::Progress`] on an idle watch (etcd: every 10 minutes).
     pub progress_notify: bool,
+    /// Leave out puts (etcd: the filter `NOPUT`). Progress passes over what is left out.
+    pub no_put: bool,
+    /// Leave out deletions (etcd: the filter `NODELETE`).
+    pub no_delete: bool,
 }
 
 impl WatchRequest {
     /// Changes of `range` at `start_revision` and later.
     pub fn new(range: KeyRange, start_revision: Revision) -> Self {
-        Self { range, start_revision, prev_kv: false, progress_notify: false }
+        Self {
+            range,
+            start_revision,
+            prev_kv: false,
+            progress_notify: false,
+            no_put: false,
+            no_delete: false,
+        }
     }
 
     /// Asks for the pair before each change.
@@ -39,6 +50,20 @@ impl WatchRequest {
     #[must_use]
     pub fn with_progress_notify(mut self) -> Self {
         self.progress_notify = true;
+        self
+    }
+
+    /// Leaves out puts.
+    #[must_use]
+    pub fn with_no_put(mut self) -> Self {
+        self.no_put = true;
+        self
+    }
+
+    /// Leaves out deletions.
+    #[must_use]
+    pub fn with_no_delete(mut self) -> Self {
+        self.no_delete = true;
         self
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::backend::{
     Compare, CompareResult, CompareTarget, DeleteRequest, KeyRange, PutRequest, RangeRequest,
-    TxnOp, TxnRequest,
+    SortOrder, SortTarget, TxnOp, TxnRequest,
 };
 
 pub(super) fn txn(txn: &TxnRequest) -> usize {
@@ -27,10 +27,15 @@ fn range(request: &RangeRequest) -> usize {
     keys(&request.range)
         + int(request.limit)
         + int(request.revision.get())
+        + flag(request.sort_order != SortOrder::None)
+        + flag(request.sort_target != SortTarget::Key)
         + flag(request.serializable)
         + flag(request.keys_only)
         + flag(request.count_only)
         + int(request.min_mod_revision.get())
+        + int(request.max_mod_revision.get())
+        + int(request.min_create_revision.get())
+        + int(request.max_create_revision.get())
 }
 
 fn put(request: &PutRequest) -> usize {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use etcd_client as etcd;
 use tailetc_core::backend::{
     Compare, CompareResult, CompareTarget, DeleteRequest, KeyRange, PutRequest, RangeRequest,
-    TxnOp, TxnRequest, WatchRequest,
+    SortOrder, SortTarget, TxnOp, TxnRequest, WatchRequest,
 };
 
 /// The key that `etcd-client` wants beside its options.
@@ -15,7 +15,11 @@ pub(crate) fn range(request: &RangeRequest) -> (Vec<u8>, etcd::GetOptions) {
         .with_range(end)
         .with_limit(request.limit)
         .with_revision(request.revision.get())
-        .with_min_mod_revision(request.min_mod_revision.get());
+        .with_sort(sort_target(request.sort_target), sort_order(request.sort_order))
+        .with_min_mod_revision(request.min_mod_revision.get())
+        .with_max_mod_revision(request.max_mod_revision.get())
+        .with_min_create_revision(request.min_create_revision.get())
+        .with_max_create_revision(request.max_create_revision.get());
     if request.keys_only {
         options = options.with_keys_only();
     }
@@ -48,7 +52,33 @@ pub(crate) fn watch(request: &WatchRequest) -> (Vec<u8>, etcd::WatchOptions) {
     if request.progress_notify {
         options = options.with_progress_notify();
     }
-    (key, options)
+    (key, options.with_filters(filters(request)))
+}
+
+fn filters(request: &WatchRequest) -> Vec<etcd::WatchFilterType> {
+    let filters = [
+        request.no_put.then_some(etcd::WatchFilterType::NoPut),
+        request.no_delete.then_some(etcd::WatchFilterType::NoDelete),
+    ];
+    filters.into_iter().flatten().collect()
+}
+
+fn sort_order(order: SortOrder) -> etcd::SortOrder {
+    match order {
+        SortOrder::None => etcd::SortOrder::None,
+        SortOrder::Ascend => etcd::SortOrder::Ascend,
+        SortOrder::Descend => etcd::SortOrder::Descend,
+    }
+}
+
+fn sort_target(target: SortTarget) -> etcd::SortTarget {
+    match target {
+        SortTarget::Key => etcd::SortTarget::Key,
+        SortTarget::Version => etcd::SortTarget::Version,
+        SortTarget::CreateRevision => etcd::SortTarget::Create,
+        SortTarget::ModRevision => etcd::SortTarget::Mod,
+        SortTarget::Value => etcd::SortTarget::Value,
+    }
 }
 
 fn op(op: &TxnOp) -> etcd::TxnOp {
@@ -119,88 +149,4 @@ fn keys(range: &KeyRange) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use etcd_client::proto::{PbTargetUnion, PbTxnOpRequest, PbTxnRequest};
-    use tailetc_core::{LeaseId, Revision};
-
-    use super::*;
-
-    fn nested() -> TxnRequest {
-        TxnRequest::new([
-            PutRequest::new("p", "v").with_lease(LeaseId::new(7)).with_prev_kv().into(),
-            PutRequest::new("q", "").with_ignore_value().with_ignore_lease().into(),
-            DeleteRequest::new(KeyRange::prefix("d/")).with_prev_kv().into(),
-        ])
-        .when([
-            Compare::mod_revision("k", Revision::new(3)),
-            Compare::new(
-                KeyRange::from_key("v"),
-                CompareTarget::Value("x".into()),
-                CompareResult::NotEqual,
-            ),
-            Compare::new(
-                KeyRange::key("l"),
-                CompareTarget::Lease(LeaseId::new(9)),
-                CompareResult::Greater,
-            ),
-        ])
-        .otherwise([TxnRequest::new([RangeRequest::new(KeyRange::key("r"))
-            .with_revision(Revision::new(5))
-            .with_limit(2)
-            .with_keys_only()
-            .into()])
-        .into()])
-    }
-
-    #[test]
-    fn txn_keeps_every_field_in_its_branch() {
-        let pb = PbTxnRequest::from(txn(&nested()));
-        let [a, b, c] = &pb.compare[..] else {
-            panic!("three compares");
-        };
-        assert_eq!((&a.key[..], &a.range_end[..]), (&b"k"[..], &b""[..]));
-        assert_eq!(a.target_union, Some(PbTargetUnion::ModRevision(3)));
-        assert_eq!((&b.range_end[..], b.result), (&b"\0"[..], 3));
-        assert_eq!(b.target_union, Some(PbTargetUnion::Value(b"x".to_vec())));
-        assert_eq!(c.target_union, Some(PbTargetUnion::Lease(9)));
-
-        let requests: Vec<_> = pb.success.into_iter().map(|op| op.request).collect();
-        let [
-            Some(PbTxnOpRequest::RequestPut(p)),
-            Some(PbTxnOpRequest::RequestPut(q)),
-            Some(PbTxnOpRequest::RequestDeleteRange(d)),
-        ] = &requests[..]
-        else {
-            panic!("two puts and a deletion: {requests:?}");
-        };
-        assert_eq!((&p.key[..], &p.value[..], p.lease), (&b"p"[..], &b"v"[..], 7));
-        assert!(p.prev_kv && !p.ignore_value && !p.ignore_lease);
-        assert!(q.ignore_value && q.ignore_lease && !q.prev_kv);
-        assert_eq!((&d.key[..], &d.range_end[..]), (&b"d/"[..], &b"d0"[..]));
-        assert!(d.prev_kv);
-
-        let [failure] = &pb.failure[..] else {
-            panic!("one operation");
-        };
-        let Some(PbTxnOpRequest::RequestTxn(inner)) = &failure.request else {
-            panic!("a nested transaction");
-        };
-        let Some(PbTxnOpRequest::RequestRange(r)) = &inner.success[0].request else {
-            panic!("a range");
-        };
-        assert_eq!((r.revision, r.limit, r.keys_only), (5, 2, true));
-        assert!(!r.count_only && !r.serializable);
-    }
-
-    #[test]
-    fn single_key_stays_single_even_when_empty() {
-        // etcd refuses an empty key; the client must not make all keys of it.
-        let pb = PbTxnRequest::from(txn(&TxnRequest::new([
-            DeleteRequest::new(KeyRange::key("")).into()
-        ])));
-        let Some(PbTxnOpRequest::RequestDeleteRange(d)) = &pb.success[0].request else {
-            panic!("a deletion");
-        };
-        assert!(d.key.is_empty() && d.range_end.is_empty());
-    }
-}
+mod tests;
