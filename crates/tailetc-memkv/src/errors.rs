@@ -15,6 +15,15 @@ pub(crate) fn lease_provided() -> BackendError {
     BackendError::new(Kind::InvalidRequest, "etcdserver: lease is provided")
 }
 
+/// What etcd says to an operation that is none.
+pub(crate) fn unset_op() -> BackendError {
+    BackendError::new(Kind::InvalidRequest, "etcdserver: key not found")
+}
+
+pub(crate) fn invalid_sort_option() -> BackendError {
+    BackendError::new(Kind::InvalidRequest, "etcdserver: invalid sort option")
+}
+
 pub(crate) fn key_not_found() -> BackendError {
     BackendError::new(Kind::KeyNotFound, "etcdserver: key not found")
 }
@@ -31,6 +40,15 @@ pub(crate) fn request_too_large() -> BackendError {
     BackendError::new(Kind::RequestTooLarge, "etcdserver: request is too large")
 }
 
+/// As a text: watches carry it without a code.
+pub(crate) const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
+
+/// The reason of a watch that was not created.
+pub(crate) const EMPTY_WATCH_RANGE: &str = "mvcc: watcher range is empty";
+
+/// The reason of a watch that was not created.
+pub(crate) const DUPLICATE_WATCH_ID: &str = "mvcc: duplicate watch ID provided on the WatchStream";
+
 /// To a read or a compaction: the server does not say where it compacted.
 pub(crate) fn compacted() -> BackendError {
     compacted_at(Revision::ZERO)
@@ -38,10 +56,7 @@ pub(crate) fn compacted() -> BackendError {
 
 /// To a watch, which learns the compaction revision.
 pub(crate) fn compacted_at(compact_revision: Revision) -> BackendError {
-    BackendError::new(
-        Kind::Compacted { compact_revision },
-        "etcdserver: mvcc: required revision has been compacted",
-    )
+    BackendError::new(Kind::Compacted { compact_revision }, COMPACTED)
 }
 
 pub(crate) fn future_revision() -> BackendError {
@@ -51,8 +66,12 @@ pub(crate) fn future_revision() -> BackendError {
     )
 }
 
+pub(crate) fn no_space() -> BackendError {
+    BackendError::new(Kind::NoSpace, "etcdserver: mvcc: database space exceeded")
+}
+
 pub(crate) fn empty_watch_range() -> BackendError {
-    BackendError::new(Kind::EmptyRange, "mvcc: watcher range is empty")
+    BackendError::new(Kind::EmptyRange, EMPTY_WATCH_RANGE)
 }
 
 pub(crate) fn lease_not_found() -> BackendError {
@@ -73,5 +92,13 @@ pub(crate) fn crashes_servers() -> BackendError {
         Kind::InvalidRequest,
         "memkv: refused, it would crash an etcd server: the transaction deletes a key and then \
          puts it with ignore_value or ignore_lease",
+    )
+}
+
+/// Not one of etcd's: its servers up to 3.5 panic at the request.
+pub(crate) fn fatal_sort_target() -> BackendError {
+    BackendError::new(
+        Kind::InvalidRequest,
+        "memkv: refused, it would crash an etcd server: the sort target is unknown",
     )
 }

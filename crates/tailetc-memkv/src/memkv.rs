@@ -9,13 +9,15 @@ use tailetc_core::backend::{
     RangeResponse, Status, TxnRequest, TxnResponse, WatchRequest, Watcher,
 };
 use tailetc_core::{LeaseId, Revision};
-use tokio::sync::watch;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 use crate::MemKvOptions;
-use crate::rules;
+use crate::request::Txn;
 use crate::store::Store;
-use crate::watcher::MemWatcher;
+use crate::version::SolicitedProgress;
+use crate::watcher;
 
 /// An etcd of one node, in memory.
 ///
@@ -28,7 +30,7 @@ use crate::watcher::MemWatcher;
 /// anything else.
 #[derive(Clone)]
 pub struct MemKv {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl MemKv {
@@ -45,8 +47,12 @@ impl MemKv {
     /// An empty store at revision 1 with `options`.
     pub fn with_options(options: MemKvOptions) -> Self {
         let store = Mutex::new(Store::new(&options));
-        let (changed, _) = watch::channel(());
-        Self { shared: Arc::new(Shared { options, store, changed }) }
+        Self { shared: Arc::new(Shared { options, store, expires_sooner: Notify::new() }) }
+    }
+
+    #[cfg(feature = "grpc")]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 }
 
@@ -64,11 +70,12 @@ impl fmt::Debug for MemKv {
 
 /// What all handles and watches of a store share.
 pub(crate) struct Shared {
-    options: MemKvOptions,
+    pub(crate) options: MemKvOptions,
     /// A std lock: it is never held across an await.
     store: Mutex<Store>,
-    /// Told after every change that an idle watch may be waiting for.
-    changed: watch::Sender<()>,
+    /// Told when the next lease expires sooner than before. All who wait listen: the one who makes
+    /// it expire must not be one who has stopped being polled.
+    expires_sooner: Notify,
 }
 
 impl Shared {
@@ -76,24 +83,24 @@ impl Shared {
     pub(crate) fn with<T>(&self, operation: impl FnOnce(&mut Store, Instant) -> T) -> T {
         // Nothing in the store panics halfway through a change.
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let (revision, expiry) = (store.header().revision, store.next_expiry());
+        let now = self.options.clock.now();
+        let expiry = store.next_expiry();
         store.expire(now);
         let answer = operation(&mut store, now);
-        let written = store.header().revision != revision;
         let expires_sooner = match (store.next_expiry(), expiry) {
             (Some(sooner), Some(later)) => sooner < later,
             (next, None) => next.is_some(),
             (None, Some(_)) => false,
         };
-        if written || expires_sooner {
-            self.changed.send_replace(());
+        if expires_sooner {
+            self.expires_sooner.notify_waiters();
         }
         answer
     }
 
-    pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
+    /// Ends when the next lease expires sooner than at the time of the call.
+    pub(crate) fn expires_sooner(&self) -> Notified<'_> {
+        self.expires_sooner.notified()
     }
 }
 
@@ -116,6 +123,8 @@ impl KvBackend for MemKv {
         let mut capabilities = Capabilities::default();
         capabilities.max_txn_ops = options.max_txn_ops;
         capabilities.max_request_bytes = options.max_request_bytes;
+        capabilities.reliable_progress =
+            options.imitate.solicited_progress() == SolicitedProgress::Synchronised;
         capabilities
     }
 
@@ -126,14 +135,14 @@ impl KvBackend for MemKv {
 
     async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, BackendError> {
         tokio::task::coop::consume_budget().await;
-        rules::check_txn(&request, &self.shared.options)?;
-        self.shared.with(|store, _| store.txn(&request))
+        let request_len = request.encoded_len();
+        let request = Txn::from(request);
+        self.shared.with(|store, _| store.txn(&request, request_len))
     }
 
     async fn watch(&self, request: WatchRequest) -> Result<Box<dyn Watcher>, BackendError> {
         tokio::task::coop::consume_budget().await;
-        let id = self.shared.with(|store, now| store.watch(request, now))?;
-        Ok(Box::new(MemWatcher::new(Arc::clone(&self.shared), id)))
+        watcher::open(&self.shared, request)
     }
 
     async fn compact(&self, revision: Revision) -> Result<Header, BackendError> {
@@ -167,7 +176,7 @@ impl KvBackend for MemKv {
 
     async fn status(&self) -> Result<Status, BackendError> {
         tokio::task::coop::consume_budget().await;
-        let header = self.shared.with(|store, _| store.header());
-        Ok(Status::new(header, self.shared.options.version.clone()))
+        let status = self.shared.with(|store, _| store.status());
+        Ok(Status::new(status.header, status.version.to_string()))
     }
 }

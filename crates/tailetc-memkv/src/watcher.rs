@@ -1,68 +1,60 @@
-//! The consumer's end of a watch.
+//! The consumer's end of a watch: a stream with one watcher.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tailetc_core::backend::{BackendError, BackendErrorKind, WatchResponse, Watcher};
-use tokio::sync::watch;
-use tokio::time::timeout_at;
+use tailetc_core::Revision;
+use tailetc_core::backend::{BackendError, WatchRequest, WatchResponse, Watcher};
 
+use crate::errors;
 use crate::memkv::Shared;
-use crate::store::{Poll, WatcherId};
+use crate::store::{CreateRequest, StreamRequest};
+use crate::stream::MemStream;
 
-/// A handle on a position in the store's log; dropping it ends the watch.
-#[derive(Debug)]
-pub(crate) struct MemWatcher {
-    shared: Arc<Shared>,
-    id: WatcherId,
-    /// What it has seen is never newer than the last look at the store, so that a change after that
-    /// look ends the wait.
-    changed: watch::Receiver<()>,
+pub(crate) fn open(
+    shared: &Arc<Shared>,
+    watch: WatchRequest,
+) -> Result<Box<dyn Watcher>, BackendError> {
+    let stream = MemStream::open(shared);
+    stream.request(StreamRequest::Create(CreateRequest { watch, watch_id: 0, fragment: false }));
+    let refused = stream.try_next().filter(|created| created.canceled);
+    match refused.map(|refused| refused.cancel_reason) {
+        None => Ok(Box::new(MemWatcher { stream, compacted: None })),
+        Some(errors::COMPACTED) => Err(errors::compacted()),
+        // The store chose the id, so that it is not taken.
+        Some(_) => Err(errors::empty_watch_range()),
+    }
 }
 
-impl MemWatcher {
-    pub(crate) fn new(shared: Arc<Shared>, id: WatcherId) -> Self {
-        let changed = shared.subscribe();
-        Self { shared, id, changed }
-    }
+#[derive(Debug)]
+struct MemWatcher {
+    stream: MemStream,
+    /// Where the compaction was that ended the watch.
+    compacted: Option<Revision>,
 }
 
 #[async_trait]
 impl Watcher for MemWatcher {
     async fn next(&mut self) -> Result<WatchResponse, BackendError> {
         tokio::task::coop::consume_budget().await;
-        loop {
-            let (polled, expiry) =
-                self.shared.with(|store, now| (store.poll(self.id, now), store.next_expiry()));
-            let progress = match polled? {
-                Poll::Ready(response) => return Ok(response),
-                Poll::Idle(progress) => progress,
-            };
-            let waited = match progress.into_iter().chain(expiry).min() {
-                None => self.changed.changed().await,
-                Some(deadline) => match timeout_at(deadline, self.changed.changed()).await {
-                    Ok(changed) => changed,
-                    Err(_elapsed) => Ok(()),
-                },
-            };
-            if waited.is_err() {
-                return Err(BackendError::new(
-                    BackendErrorKind::Closed,
-                    "memkv: the store is gone",
-                ));
-            }
+        if let Some(revision) = self.compacted {
+            return Err(errors::compacted_at(revision));
         }
+        let response = self.stream.next().await;
+        let header = response.header;
+        if response.canceled {
+            self.compacted = Some(response.compact_revision);
+            return Err(errors::compacted_at(response.compact_revision));
+        }
+        if response.events.is_empty() {
+            return Ok(WatchResponse::Progress { header });
+        }
+        Ok(WatchResponse::Events { header, events: response.events })
     }
 
     async fn request_progress(&mut self) -> Result<(), BackendError> {
         tokio::task::coop::consume_budget().await;
-        self.shared.with(|store, _| store.request_progress(self.id));
+        self.stream.request(StreamRequest::Progress);
         Ok(())
-    }
-}
-
-impl Drop for MemWatcher {
-    fn drop(&mut self) {
-        self.shared.with(|store, _| store.unwatch(self.id));
     }
 }

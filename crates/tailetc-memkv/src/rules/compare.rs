@@ -9,10 +9,13 @@ use tailetc_core::backend::{Compare, CompareResult, CompareTarget, KeyValue};
 pub(crate) fn holds<'a>(compare: &Compare, keys: impl IntoIterator<Item = &'a KeyValue>) -> bool {
     let mut keys = keys.into_iter().peekable();
     if keys.peek().is_none() {
-        return !matches!(compare.target, CompareTarget::Value(_))
-            && holds_for(compare, &KeyValue::default());
+        return !is_of_value(compare) && holds_for(compare, &KeyValue::default());
     }
     keys.all(|kv| holds_for(compare, kv))
+}
+
+pub(crate) fn is_of_value(compare: &Compare) -> bool {
+    matches!(compare.target, CompareTarget::Value(_))
 }
 
 fn holds_for(compare: &Compare, kv: &KeyValue) -> bool {
@@ -68,6 +71,7 @@ mod tests {
         ]
     }
 
+    // T2
     #[test]
     fn every_target_is_compared_with_every_result() {
         for [below, same, above] in targets() {
@@ -87,6 +91,7 @@ mod tests {
         }
     }
 
+    // T3
     #[test]
     fn absent_key_has_zero_everywhere_and_no_value() {
         let zeros = [
@@ -108,6 +113,7 @@ mod tests {
         }
     }
 
+    // T4
     #[test]
     fn range_needs_every_key() {
         let newer = KeyValue { mod_revision: Revision::new(6), ..pair() };

@@ -8,13 +8,14 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use tailetc_core::backend::{BackendError, TxnOp};
+use tailetc_core::backend::BackendError;
 
 use super::intervals::Intervals;
 use crate::errors;
+use crate::request::Op;
 
 /// Refuses a branch that writes a key twice.
-pub(crate) fn check(ops: &[TxnOp]) -> Result<(), BackendError> {
+pub(crate) fn check(ops: &[Op]) -> Result<(), BackendError> {
     writes(ops).map(drop)
 }
 
@@ -50,24 +51,24 @@ impl<'a> Writes<'a> {
     }
 }
 
-fn writes(ops: &[TxnOp]) -> Result<Writes<'_>, BackendError> {
+fn writes(ops: &[Op]) -> Result<Writes<'_>, BackendError> {
     let mut writes = Writes::default();
     for op in ops {
-        if let TxnOp::Delete(delete) = op
+        if let Op::Delete(delete) = op
             && !delete.range.is_from_key()
         {
             writes.deletes.insert(&delete.range);
         }
     }
     for op in ops {
-        if let TxnOp::Txn(txn) = op {
+        if let Op::Txn(txn) = op {
             let success = self::writes(&txn.success)?;
             let failure = self::writes(&txn.failure)?;
             writes.nested(success, failure)?;
         }
     }
     for op in ops {
-        if let TxnOp::Put(put) = op {
+        if let Op::Put(put) = op {
             writes.put(&put.key)?;
         }
     }
@@ -78,7 +79,7 @@ fn writes(ops: &[TxnOp]) -> Result<Writes<'_>, BackendError> {
 mod tests {
     use super::*;
     use tailetc_core::backend::{
-        BackendErrorKind, DeleteRequest, KeyRange, PutRequest, TxnRequest,
+        BackendErrorKind, DeleteRequest, KeyRange, PutRequest, TxnOp, TxnRequest,
     };
 
     fn put(key: &'static str) -> TxnOp {
@@ -103,15 +104,17 @@ mod tests {
 
     #[track_caller]
     fn passes<const N: usize>(ops: [TxnOp; N]) {
+        let ops = ops.map(Op::from);
         assert!(check(&ops).is_ok(), "{ops:?}");
     }
 
     #[track_caller]
     fn refused<const N: usize>(ops: [TxnOp; N]) {
-        let kind = check(&ops).expect_err("a duplicate").kind();
+        let kind = check(&ops.map(Op::from)).expect_err("a duplicate").kind();
         assert_eq!(kind, BackendErrorKind::DuplicateKey);
     }
 
+    // T10, X-X
     #[test]
     fn put_conflicts_with_puts_and_deletes_of_its_level_in_any_order() {
         refused([put("a"), put("a")]);
@@ -122,6 +125,7 @@ mod tests {
         passes([put("a"), put("b"), del("c"), del("c"), del_range("c", "d")]);
     }
 
+    // T10, X-X
     #[test]
     fn end_of_a_delete_is_exclusive_and_empty_ranges_conflict_with_nothing() {
         passes([put("c"), del_range("a", "c")]);
@@ -129,6 +133,7 @@ mod tests {
         passes([put("b"), del_range("c", "a")]);
     }
 
+    // T10, X-X
     #[test]
     fn delete_without_an_end_is_not_seen() {
         passes([put("b"), del_range("a", "\0")]);
@@ -136,6 +141,7 @@ mod tests {
         passes([txn([del_range("a", "\0")]), txn([put("b")])]);
     }
 
+    // T10, X-X
     #[test]
     fn nested_put_conflicts_with_the_level_above_and_with_earlier_siblings() {
         refused([put("a"), txn([put("a")])]);
@@ -148,11 +154,13 @@ mod tests {
         refused([either([], [put("a"), del("a")])]);
     }
 
+    // T10, X-X
     #[test]
     fn delete_nested_in_a_later_sibling_passes() {
         passes([txn([put("a")]), txn([del("a")])]);
     }
 
+    // T10, X-X
     #[test]
     fn branches_of_one_nested_transaction_share_keys() {
         passes([either([put("a")], [put("a")])]);

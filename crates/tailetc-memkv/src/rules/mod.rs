@@ -7,17 +7,18 @@ mod plan;
 mod size;
 mod validate;
 
-use tailetc_core::backend::{BackendError, TxnRequest};
+use tailetc_core::backend::BackendError;
 
-pub(crate) use self::compare::holds;
+pub(crate) use self::compare::{holds, is_of_value};
 pub(crate) use self::plan::{Plan, Step};
-pub(crate) use self::validate::check_range;
+pub(crate) use self::size::{check as check_size, delete_len, put_len};
+pub(crate) use self::validate::{check_key, check_put};
 use crate::MemKvOptions;
+use crate::request::Txn;
 
-/// Everything that etcd checks of a transaction before it looks at any state, in its order.
-pub(crate) fn check_txn(request: &TxnRequest, options: &MemKvOptions) -> Result<(), BackendError> {
+/// What is refused of a transaction by its form alone, in etcd's order.
+pub(crate) fn check_txn(request: &Txn, options: &MemKvOptions) -> Result<(), BackendError> {
     validate::check_txn(request, options.max_txn_ops)?;
     duplicates::check(&request.success)?;
-    duplicates::check(&request.failure)?;
-    size::check(request, options)
+    duplicates::check(&request.failure)
 }

@@ -1,6 +1,8 @@
 //! Which branches of a transaction run.
 
-use tailetc_core::backend::{Compare, DeleteRequest, PutRequest, RangeRequest, TxnOp, TxnRequest};
+use tailetc_core::backend::{Compare, DeleteRequest, PutRequest, RangeRequest};
+
+use crate::request::{Op, Txn};
 
 /// A transaction with every condition decided.
 ///
@@ -9,6 +11,8 @@ use tailetc_core::backend::{Compare, DeleteRequest, PutRequest, RangeRequest, Tx
 /// runs.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
+    /// What was decided about.
+    pub(crate) request: &'a Txn,
     /// Whether the conditions held.
     pub(crate) succeeded: bool,
     /// The branch that runs.
@@ -25,16 +29,18 @@ pub(crate) enum Step<'a> {
 
 impl<'a> Plan<'a> {
     /// Decides `request` by `holds`.
-    pub(crate) fn decide(request: &'a TxnRequest, holds: &impl Fn(&Compare) -> bool) -> Self {
+    pub(crate) fn decide(request: &'a Txn, holds: &impl Fn(&Compare) -> bool) -> Self {
         let succeeded = request.compares.iter().all(holds);
         let branch = if succeeded { &request.success } else { &request.failure };
-        let step = |op: &'a TxnOp| match op {
-            TxnOp::Range(range) => Step::Range(range),
-            TxnOp::Put(put) => Step::Put(put),
-            TxnOp::Delete(delete) => Step::Delete(delete),
-            TxnOp::Txn(txn) => Step::Txn(Self::decide(txn, holds)),
+        let step = |op: &'a Op| match op {
+            Op::Range(range) => Some(Step::Range(range)),
+            Op::Put(put) => Some(Step::Put(put)),
+            Op::Delete(delete) => Some(Step::Delete(delete)),
+            Op::Txn(txn) => Some(Step::Txn(Self::decide(txn, holds))),
+            // Validation let none through.
+            Op::Malformed(_) => None,
         };
-        Self { succeeded, steps: branch.iter().map(step).collect() }
+        Self { request, succeeded, steps: branch.iter().filter_map(step).collect() }
     }
 }
 
@@ -42,7 +48,9 @@ impl<'a> Plan<'a> {
 mod tests {
     use super::*;
     use tailetc_core::Revision;
+    use tailetc_core::backend::{TxnOp, TxnRequest};
 
+    // T6
     #[test]
     fn every_level_takes_the_branch_of_its_own_conditions() {
         let when = |key: &'static str| [Compare::mod_revision(key, Revision::ZERO)];
@@ -50,6 +58,7 @@ mod tests {
         let nested = TxnRequest::new([put("then")]).otherwise([put("else")]).when(when("false"));
         let request = TxnRequest::new([nested.into(), put("last")]).when(when("true"));
 
+        let request = Txn::from(request);
         let plan = Plan::decide(&request, &|compare| compare.range.start() == "true");
         assert!(plan.succeeded);
         let [Step::Txn(nested), Step::Put(last)] = &plan.steps[..] else {

@@ -5,25 +5,17 @@
 //! header with the request's identifier. A transaction of one put counts as a `TxnRequest`, a few
 //! bytes more than the bare `PutRequest` that etcd also takes.
 
-use tailetc_core::backend::{BackendError, TxnOp, TxnRequest};
+use tailetc_core::backend::{BackendError, DeleteRequest, PutRequest};
 
 use crate::{MemKvOptions, errors};
 
-/// Refuses what is too large to be written. What only reads has no limit: it is no raft entry.
-pub(crate) fn check(request: &TxnRequest, options: &MemKvOptions) -> Result<(), BackendError> {
-    if is_read_only(request) {
-        return Ok(());
-    }
-    if entry_len(request.encoded_len(), options.member_id) > options.max_request_bytes {
+/// Refuses a request of `request_len` bytes that is too large for the raft log. What only reads has
+/// no limit: it is no raft entry.
+pub(crate) fn check(request_len: usize, options: &MemKvOptions) -> Result<(), BackendError> {
+    if entry_len(request_len, options.member_id) > options.max_request_bytes {
         return Err(errors::request_too_large());
     }
     Ok(())
-}
-
-/// Only ranges at the top of both branches. A nested transaction counts as a write, whatever it
-/// holds.
-fn is_read_only(request: &TxnRequest) -> bool {
-    request.success.iter().chain(&request.failure).all(|op| matches!(op, TxnOp::Range(_)))
 }
 
 /// The length of the raft entry around a request.
@@ -37,6 +29,28 @@ fn entry_len(request_len: usize, member_id: u64) -> usize {
     header_field + request_field
 }
 
+/// The length of etcd's `PutRequest`.
+pub(crate) fn put_len(put: &PutRequest) -> usize {
+    let lease = put.lease.get();
+    let lease = if lease == 0 { 0 } else { 1 + varint_len(lease as u64) };
+    let flags = [put.prev_kv, put.ignore_value, put.ignore_lease];
+    bytes_len(put.key.len()) + bytes_len(put.value.len()) + lease + flags_len(&flags)
+}
+
+/// The length of etcd's `DeleteRangeRequest`.
+pub(crate) fn delete_len(delete: &DeleteRequest) -> usize {
+    let (start, end) = (delete.range.start().len(), delete.range.range_end().len());
+    bytes_len(start) + bytes_len(end) + flags_len(&[delete.prev_kv])
+}
+
+fn bytes_len(len: usize) -> usize {
+    if len == 0 { 0 } else { 1 + varint_len(len as u64) + len }
+}
+
+fn flags_len(flags: &[bool]) -> usize {
+    flags.iter().filter(|flag| **flag).count() * 2
+}
+
 fn varint_len(value: u64) -> usize {
     let bits = 64 - (value | 1).leading_zeros() as usize;
     bits.div_ceil(7)
@@ -45,9 +59,8 @@ fn varint_len(value: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tailetc_core::backend::{
-        Compare, CompareResult, CompareTarget, KeyRange, PutRequest, RangeRequest,
-    };
+    use tailetc_core::LeaseId;
+    use tailetc_core::backend::{KeyRange, TxnRequest};
 
     #[test]
     fn envelope_of_a_large_request_is_17_or_18_bytes() {
@@ -55,27 +68,22 @@ mod tests {
         assert_eq!(entry_len(1_572_000, 0x8000) - 1_572_000, 18);
     }
 
+    // T16
     #[test]
     fn limit_is_inclusive_and_counts_the_envelope() {
-        let request = TxnRequest::new([PutRequest::new("k", vec![0; 1000]).into()]);
-        let entry = entry_len(request.encoded_len(), 1);
+        let entry = entry_len(1000, 1);
         let options = MemKvOptions::default().with_member_id(1);
-        assert!(check(&request, &options.clone().with_max_request_bytes(entry)).is_ok());
-        assert!(check(&request, &options.with_max_request_bytes(entry - 1)).is_err());
+        assert!(check(1000, &options.clone().with_max_request_bytes(entry)).is_ok());
+        assert!(check(1000, &options.with_max_request_bytes(entry - 1)).is_err());
     }
 
     #[test]
-    fn only_writes_are_limited() {
-        let big = Compare::new(
-            KeyRange::key("k"),
-            CompareTarget::Value(vec![0; 1000].into()),
-            CompareResult::Equal,
-        );
-        let options = MemKvOptions::default().with_max_request_bytes(500);
-        let range = || TxnOp::from(RangeRequest::new(KeyRange::key("k")));
-        let reads = TxnRequest::new([range()]).otherwise([range()]).when([big]);
-        assert!(check(&reads, &options).is_ok());
-        let nested = reads.otherwise([TxnRequest::default().into()]);
-        assert!(check(&nested, &options).is_err());
+    fn plain_requests_are_as_long_as_within_a_transaction_but_for_its_tags() {
+        let put = PutRequest::new("k", vec![0; 300]).with_lease(LeaseId::new(-1)).with_prev_kv();
+        assert_eq!(put_len(&put), 3 + 303 + 11 + 2);
+        assert_eq!(TxnRequest::new([put.clone().into()]).encoded_len(), put_len(&put) + 6);
+        let delete = DeleteRequest::new(KeyRange::prefix("k")).with_prev_kv();
+        assert_eq!(delete_len(&delete), 3 + 3 + 2);
+        assert_eq!(TxnRequest::new([delete.clone().into()]).encoded_len(), delete_len(&delete) + 4);
     }
 }

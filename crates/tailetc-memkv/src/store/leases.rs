@@ -99,6 +99,10 @@ impl Leases {
         Some(Remaining { seconds, granted_seconds: lease.ttl_seconds, keys: &lease.keys })
     }
 
+    pub(super) fn ids(&self) -> impl Iterator<Item = LeaseId> {
+        self.granted.keys().copied()
+    }
+
     pub(super) fn contains(&self, id: LeaseId) -> bool {
         self.granted.contains_key(&id)
     }
@@ -158,6 +162,7 @@ mod tests {
         granted.map(|(id, ttl)| (id.get(), ttl)).map_err(|error| error.kind())
     }
 
+    // L1
     #[test]
     fn short_times_are_raised_and_too_long_ones_are_refused_before_taken_ids() {
         let (mut leases, now) = leases();
@@ -179,6 +184,7 @@ mod tests {
         assert_eq!(grant(&mut leases, 0, 10, now), Ok((3, 10)));
     }
 
+    // L3
     #[test]
     fn lease_expires_at_its_time_and_not_before() {
         let (mut leases, now) = leases();
@@ -199,6 +205,7 @@ mod tests {
         assert!(leases.remove(A).is_none() && leases.renew(A, now).is_none());
     }
 
+    // R7
     #[test]
     fn key_has_one_lease() {
         let (mut leases, now) = leases();

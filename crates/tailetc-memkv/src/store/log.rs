@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tailetc_core::Revision;
-use tailetc_core::backend::{Event, EventKind};
 
-/// The changes of every revision that is not compacted, without the pairs before them.
+use super::change::{Change, Changes};
+use crate::EtcdVersion;
+
+/// The changes of every revision that is not compacted.
 #[derive(Debug)]
 pub(crate) struct Log {
     /// The revision of the first entry. Revisions have no gaps: each one changed something.
     first: Revision,
-    entries: VecDeque<Arc<[Event]>>,
+    entries: VecDeque<Changes>,
 }
 
 impl Log {
@@ -22,32 +24,39 @@ impl Log {
     }
 
     /// Adds the changes of the next revision.
-    pub(crate) fn push(&mut self, events: Vec<Event>) {
-        self.entries.push_back(events.into());
+    pub(crate) fn push(&mut self, changes: Changes) {
+        self.entries.push_back(changes);
     }
 
     /// The revisions from `start` on, in order, with their changes.
-    pub(crate) fn since(&self, start: Revision) -> impl Iterator<Item = (Revision, &Arc<[Event]>)> {
+    pub(crate) fn since(&self, start: Revision) -> impl Iterator<Item = (Revision, &Changes)> {
         let skipped = self.position(start);
         (self.first.max(start).get()..).map(Revision::new).zip(self.entries.range(skipped..))
     }
 
+    /// The changes from `start` on.
+    pub(crate) fn changes_since(&self, start: Revision) -> impl Iterator<Item = &Arc<Change>> {
+        self.entries.range(self.position(start)..).flat_map(|changes| &changes[..])
+    }
+
     /// The changes up to `revision`, inclusive.
-    pub(crate) fn until(&self, revision: Revision) -> impl Iterator<Item = &Event> {
-        let reached = self.position(revision.next());
-        self.entries.range(..reached).flat_map(|events| &events[..])
+    pub(crate) fn until(&self, revision: Revision) -> impl Iterator<Item = &Arc<Change>> {
+        self.entries.range(..self.position(revision.next())).flat_map(|changes| &changes[..])
     }
 
     /// Forgets the revisions below `revision`, which is not above the last one, and of `revision`
     /// itself what etcd forgets.
-    pub(crate) fn compact(&mut self, revision: Revision) {
+    pub(crate) fn compact(&mut self, revision: Revision, version: EtcdVersion) {
         if revision < self.first {
             return;
         }
         self.entries.drain(..self.position(revision));
+        if self.entries.len() < self.entries.capacity() / 4 {
+            self.entries.shrink_to_fit();
+        }
         self.first = revision;
         if let Some(first) = self.entries.front_mut() {
-            forget_overwritten(first);
+            forget_overwritten(first, version);
         }
     }
 
@@ -58,28 +67,46 @@ impl Log {
     }
 }
 
-/// Drops puts that the same revision deleted again.
+/// Of the changes of the revision that is compacted, drops those that the same revision overtook.
 ///
 /// Of a key's generation, the time between two deletions, compaction keeps only the last version
-/// at or below its revision; generations that begin after a deletion at that very revision are kept
-/// whole (etcd: `server/storage/mvcc/key_index.go`, `doCompact`). So a put is dropped only if it is
-/// the first change of its key.
-fn forget_overwritten(events: &mut Arc<[Event]>) {
-    let mut first_puts: HashMap<&Bytes, Option<usize>> = HashMap::new();
-    let mut overwritten = HashSet::new();
-    for (index, event) in events.iter().enumerate() {
-        let put = (event.kind == EventKind::Put).then_some(index);
+/// at or below its revision; old versions keep not even that if it is a deletion
+/// (etcd: `server/storage/mvcc/key_index.go`, `doCompact`).
+///
+/// A revision holds more than a put and its deletion only if it deletes a key by a range without
+/// end and puts it again. New servers then lose the value and end when the key is next read; here
+/// all that follows the first deletion is kept.
+fn forget_overwritten(changes: &mut Changes, version: EtcdVersion) {
+    let kept = if version.keeps_deletions_when_compacted() {
+        let overtaken = first_puts_overtaken(changes);
+        retain(changes, |change| !overtaken.contains(&change.sub))
+    } else {
+        let last: HashMap<&Bytes, u32> =
+            changes.iter().map(|change| (&change.kv.key, change.sub)).collect();
+        let is_last = |change: &Change| last.get(&change.kv.key) == Some(&change.sub);
+        retain(changes, |change| !change.is_deletion() && is_last(change))
+    };
+    if kept.len() < changes.len() {
+        *changes = kept.into();
+    }
+}
+
+fn retain(changes: &Changes, keep: impl Fn(&Change) -> bool) -> Vec<Arc<Change>> {
+    changes.iter().filter(|change| keep(change)).cloned().collect()
+}
+
+/// The puts that are the first change of their key and not the last.
+fn first_puts_overtaken(changes: &Changes) -> HashSet<u32> {
+    let mut first_puts: HashMap<&Bytes, Option<u32>> = HashMap::new();
+    let mut overtaken = HashSet::new();
+    for change in changes.iter() {
+        let put = (!change.is_deletion()).then_some(change.sub);
         first_puts
-            .entry(&event.kv.key)
-            .and_modify(|first_put| overwritten.extend(first_put.take()))
+            .entry(&change.kv.key)
+            .and_modify(|first_put| overtaken.extend(first_put.take()))
             .or_insert(put);
     }
-    if overwritten.is_empty() {
-        return;
-    }
-    let kept = events.iter().enumerate();
-    let kept = kept.filter(|(index, _)| !overwritten.contains(index));
-    *events = kept.map(|(_, event)| event.clone()).collect();
+    overtaken
 }
 
 #[cfg(test)]
@@ -87,18 +114,23 @@ mod tests {
     use super::*;
     use tailetc_core::backend::KeyValue;
 
-    fn event(kind: EventKind, key: &'static str) -> Event {
-        let key = key.into();
-        let kv = KeyValue { key, ..KeyValue::default() };
-        Event { kind, kv, prev_kv: None }
+    /// Changes of a key, `+` a put and `-` a deletion.
+    fn changes(what: &[&'static str]) -> Changes {
+        let change = |(sub, what): (usize, &&'static str)| {
+            let (key, kind) = what.split_at(1);
+            let version = i64::from(kind == "+");
+            let kv = KeyValue { key: key.into(), version, ..KeyValue::default() };
+            Arc::new(Change { kv, sub: sub as u32 })
+        };
+        what.iter().enumerate().map(change).collect::<Vec<_>>().into()
     }
 
-    fn put(key: &'static str) -> Event {
-        event(EventKind::Put, key)
-    }
-
-    fn delete(key: &'static str) -> Event {
-        event(EventKind::Delete, key)
+    fn names(changes: &Changes) -> Vec<String> {
+        let name = |change: &Arc<Change>| {
+            let kind = if change.is_deletion() { "-" } else { "+" };
+            format!("{}{kind}", String::from_utf8_lossy(&change.kv.key))
+        };
+        changes.iter().map(name).collect()
     }
 
     fn since(log: &Log, start: i64) -> Vec<(i64, usize)> {
@@ -109,9 +141,9 @@ mod tests {
 
     fn sample() -> Log {
         let mut log = Log::after(Revision::new(1));
-        log.push(vec![put("a")]);
-        log.push(vec![put("a"), put("b")]);
-        log.push(vec![put("a"), put("b"), put("c")]);
+        log.push(changes(&["a+"]));
+        log.push(changes(&["a+", "b+"]));
+        log.push(changes(&["a+", "b+", "c+"]));
         log
     }
 
@@ -128,26 +160,38 @@ mod tests {
     #[test]
     fn compaction_keeps_its_own_revision() {
         let mut log = sample();
-        log.compact(Revision::new(1));
+        log.compact(Revision::new(1), EtcdVersion::NEWEST);
         assert_eq!(since(&log, 0), [(2, 1), (3, 2), (4, 3)]);
-        log.compact(Revision::new(3));
+        log.compact(Revision::new(3), EtcdVersion::NEWEST);
         assert_eq!(since(&log, 0), [(3, 2), (4, 3)]);
-        log.push(vec![put("d")]);
-        log.compact(Revision::new(5));
+        log.push(changes(&["d+"]));
+        log.compact(Revision::new(5), EtcdVersion::NEWEST);
         assert_eq!(since(&log, 0), [(5, 1)]);
+    }
+
+    fn compacted(what: &[&'static str], version: &str) -> Vec<String> {
+        let mut log = Log::after(Revision::new(1));
+        log.push(changes(what));
+        log.compact(Revision::new(2), version.parse().expect("a release"));
+        let (_, changes) = log.since(Revision::ZERO).next().expect("one revision");
+        names(changes)
     }
 
     #[test]
     fn compaction_forgets_a_put_that_its_revision_deleted_again() {
-        let compacted = |events: Vec<Event>| {
-            let mut log = Log::after(Revision::new(1));
-            log.push(events);
-            log.compact(Revision::new(2));
-            let (_, events) = log.since(Revision::ZERO).next().expect("one revision");
-            events.to_vec()
-        };
-        assert_eq!(compacted(vec![put("a"), put("b"), delete("a")]), [put("b"), delete("a")]);
-        let reborn = vec![delete("a"), put("a"), delete("a")];
-        assert_eq!(compacted(reborn.clone()), reborn);
+        for version in ["3.4.34", "3.5.16", "3.6.0", "3.7.0"] {
+            assert_eq!(compacted(&["a+", "b+", "a-"], version), ["b+", "a-"]);
+            assert_eq!(compacted(&["a-", "a+", "a-"], version), ["a-", "a+", "a-"]);
+        }
+    }
+
+    // C3, X-L
+    #[test]
+    fn compaction_by_old_versions_forgets_deletions_at_its_revision() {
+        for version in ["3.4.33", "3.5.15"] {
+            assert_eq!(compacted(&["a+", "b+", "a-", "c-"], version), ["b+"]);
+            assert_eq!(compacted(&["a-", "a+"], version), ["a+"]);
+            assert_eq!(compacted(&["a-"], version), <[&str; 0]>::default());
+        }
     }
 }

@@ -1,28 +1,41 @@
 //! The store proper: synchronous, single-threaded, told the time.
 
-mod cursor;
+mod change;
+mod compact;
+mod hash;
 mod keys;
 mod leases;
+mod lifetimes;
 mod log;
+mod plain;
+mod quota;
 mod range;
+mod status;
 mod txn;
+mod usage;
+mod watch;
 mod write;
 
-use tailetc_core::backend::{
-    BackendError, Header, KeyRange, Lease, LeaseTimeToLive, RangeRequest, RangeResponse,
-    WatchRequest,
-};
-use tailetc_core::{LeaseId, Revision};
-use tokio::time::Instant;
+use std::sync::Arc;
 
-use self::cursor::{Cursors, History};
-pub(crate) use self::cursor::{Poll, WatcherId};
+use tailetc_core::Revision;
+use tailetc_core::backend::{BackendError, Header, RangeRequest, RangeResponse};
+
+use self::change::Change;
+pub use self::hash::HashKv;
+use self::hash::Hashes;
 use self::keys::Keys;
 use self::leases::Leases;
 use self::log::Log;
+use self::quota::Quota;
 use self::range::View;
-use self::write::Write;
-use crate::{MemKvOptions, errors, rules};
+pub use self::status::MemKvStatus;
+use self::usage::Usage;
+use self::watch::Watches;
+pub(crate) use self::watch::{
+    CreateRequest, Poll, Signals, StreamId, StreamRequest, StreamResponse,
+};
+use crate::{MemKvOptions, rules};
 
 /// What etcd is at before the first write.
 const FRESH: Revision = Revision::new(1);
@@ -32,6 +45,7 @@ const NEVER_COMPACTED: Revision = Revision::new(-1);
 
 #[derive(Debug)]
 pub(crate) struct Store {
+    options: MemKvOptions,
     /// A header with everything but the revision.
     identity: Header,
     /// The revision of the last change.
@@ -40,13 +54,21 @@ pub(crate) struct Store {
     compacted: Revision,
     keys: Keys,
     log: Log,
+    /// Deletions that wait for a revision, which they do only by a fault.
+    held: Vec<Arc<Change>>,
+    hashes: Hashes,
     leases: Leases,
-    cursors: Cursors,
+    quota: Quota,
+    usage: Usage,
+    /// The number of entries in what would be the raft log.
+    raft_index: u64,
+    watches: Watches,
 }
 
 impl Store {
     pub(crate) fn new(options: &MemKvOptions) -> Self {
         Self {
+            options: options.clone(),
             identity: Header {
                 cluster_id: options.cluster_id,
                 member_id: options.member_id,
@@ -57,8 +79,13 @@ impl Store {
             compacted: NEVER_COMPACTED,
             keys: Keys::default(),
             log: Log::after(FRESH),
+            held: Vec::new(),
+            hashes: Hashes::default(),
             leases: Leases::new(options),
-            cursors: Cursors::new(options),
+            quota: Quota::new(options),
+            usage: Usage::new(),
+            raft_index: status::FRESH_RAFT_INDEX,
+            watches: Watches::new(options),
         }
     }
 
@@ -67,110 +94,18 @@ impl Store {
     }
 
     pub(crate) fn range(&self, request: &RangeRequest) -> Result<RangeResponse, BackendError> {
-        rules::check_range(request)?;
-        let view = View { keys: &self.keys, current: self.revision, compacted: self.compacted };
-        view.read(self.header(), request)
+        rules::check_key(&request.range)?;
+        self.view().read(self.header(), request)
     }
 
-    /// Forgets what is below `revision`. Linear in what is forgotten, but for watches behind it.
-    pub(crate) fn compact(&mut self, revision: Revision) -> Result<Header, BackendError> {
-        if revision <= self.compacted {
-            return Err(errors::compacted());
-        }
-        if revision > self.revision {
-            return Err(errors::future_revision());
-        }
-        let (cursors, history) = self.cursors();
-        cursors.save_unread(&history);
-        for event in self.log.until(revision) {
-            self.keys.compact(&event.kv.key, revision);
-        }
-        self.log.compact(revision);
-        self.compacted = revision;
-        Ok(self.header())
-    }
-
-    pub(crate) fn lease_grant(
-        &mut self,
-        id: LeaseId,
-        ttl_seconds: i64,
-        now: Instant,
-    ) -> Result<Lease, BackendError> {
-        let (id, ttl_seconds) = self.leases.grant(id, ttl_seconds, now)?;
-        Ok(Lease::new(self.header(), id, ttl_seconds))
-    }
-
-    pub(crate) fn lease_revoke(&mut self, id: LeaseId) -> Result<Header, BackendError> {
-        let keys = self.leases.remove(id).ok_or_else(errors::lease_not_found)?;
-        let mut write = Write::begin(self);
-        for key in keys {
-            write.delete(&KeyRange::key(key));
-        }
-        write.commit();
-        Ok(self.header())
-    }
-
-    pub(crate) fn lease_keep_alive(&mut self, id: LeaseId, now: Instant) -> Option<Lease> {
-        let ttl_seconds = self.leases.renew(id, now)?;
-        Some(Lease::new(self.header(), id, ttl_seconds))
-    }
-
-    pub(crate) fn lease_time_to_live(
-        &self,
-        id: LeaseId,
-        keys: bool,
-        now: Instant,
-    ) -> Option<LeaseTimeToLive> {
-        let left = self.leases.remaining(id, now)?;
-        let keys = if keys { left.keys.iter().cloned().collect() } else { Vec::new() };
-        let (header, granted) = (self.header(), left.granted_seconds);
-        Some(LeaseTimeToLive::new(header, id, left.seconds, granted, keys))
-    }
-
-    /// Ends the leases whose time is over, each at a revision of its own.
-    pub(crate) fn expire(&mut self, now: Instant) {
-        while let Some(id) = self.leases.expired(now) {
-            // The lease was found just now, so that this cannot fail.
-            let _ = self.lease_revoke(id);
-        }
-    }
-
-    /// When [`expire`](Self::expire) has something to do next.
-    pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.leases.next_expiry()
-    }
-
-    pub(crate) fn watch(
-        &mut self,
-        request: WatchRequest,
-        now: Instant,
-    ) -> Result<WatcherId, BackendError> {
-        self.cursors.open(request, self.revision, now)
-    }
-
-    pub(crate) fn unwatch(&mut self, id: WatcherId) {
-        self.cursors.close(id);
-    }
-
-    /// What the watcher gets next.
-    pub(crate) fn poll(&mut self, id: WatcherId, now: Instant) -> Result<Poll, BackendError> {
-        let (cursors, history) = self.cursors();
-        cursors.poll(id, &history, now)
-    }
-
-    pub(crate) fn request_progress(&mut self, id: WatcherId) {
-        let (cursors, history) = self.cursors();
-        cursors.request_progress(id, &history);
-    }
-
-    /// The watches, and what they can read.
-    fn cursors(&mut self) -> (&mut Cursors, History<'_>) {
-        let history = History {
-            header: self.header(),
-            compacted: self.compacted,
+    fn view(&self) -> View<'_> {
+        View {
             keys: &self.keys,
             log: &self.log,
-        };
-        (&mut self.cursors, history)
+            pending: &self.held,
+            current: self.revision,
+            compacted: self.compacted,
+            options: &self.options,
+        }
     }
 }

@@ -1,22 +1,35 @@
 //! Running a transaction (etcd: `server/etcdserver/txn/txn.go`).
 
+use tailetc_core::Revision;
 use tailetc_core::backend::{
-    BackendError, DeleteRequest, DeleteResponse, Header, KeyRange, PutRequest, PutResponse,
-    RangeRequest, RangeResponse, TxnOpResponse, TxnRequest, TxnResponse,
+    BackendError, Compare, CompareResult, DeleteRequest, DeleteResponse, Header, KeyRange,
+    PutRequest, PutResponse, RangeRequest, RangeResponse, TxnOpResponse, TxnResponse,
 };
-use tailetc_core::{LeaseId, Revision};
 
 use super::Store;
+use super::plain::keeps;
+use super::quota::Cost;
 use super::write::Write;
 use crate::errors;
+use crate::fault::Fault;
+use crate::request::Txn;
 use crate::rules::{self, Plan, Step};
 
 impl Store {
-    /// Runs a transaction that [`rules::check_txn`] has let through.
-    pub(crate) fn txn(&mut self, request: &TxnRequest) -> Result<TxnResponse, BackendError> {
-        let plan = Plan::decide(request, &|compare| {
-            rules::holds(compare, self.keys.range(&compare.range))
-        });
+    /// Runs a transaction. `request_len` is the length of the protobuf message.
+    pub(crate) fn txn(
+        &mut self,
+        request: &Txn,
+        request_len: usize,
+    ) -> Result<TxnResponse, BackendError> {
+        let cost = Cost::of_txn(request, self.options.imitate);
+        self.check_quota(cost)?;
+        rules::check_txn(request, &self.options)?;
+        if !request.is_read_only() {
+            self.propose(request_len)?;
+            self.check_alarm(cost)?;
+        }
+        let plan = Plan::decide(request, &|compare| self.holds(compare));
         self.check_plan(&plan)?;
         check_survivable(&plan, &mut Vec::new())?;
         let mut write = Write::begin(self);
@@ -25,14 +38,26 @@ impl Store {
         Ok(TxnResponse::new(self.header(), plan.succeeded, responses))
     }
 
+    fn holds(&self, compare: &Compare) -> bool {
+        if self.options.has(Fault::AbsentValueNotEqual)
+            && rules::is_of_value(compare)
+            && compare.result == CompareResult::NotEqual
+            && self.keys.count(&compare.range) == 0
+        {
+            return true;
+        }
+        rules::holds(compare, self.keys.range(&compare.range))
+    }
+
     /// Refuses what cannot be applied, as things stand before the transaction.
     fn check_plan(&self, plan: &Plan<'_>) -> Result<(), BackendError> {
-        plan.steps.iter().try_for_each(|step| match step {
-            Step::Range(range) => self.check_revision(range),
-            Step::Put(put) => self.check_put(put),
-            Step::Delete(_) => Ok(()),
-            Step::Txn(nested) => self.check_plan(nested),
-        })
+        let check_range = |range: &RangeRequest| self.check_revision(range);
+        let check_put = |put: &PutRequest| self.check_put(put);
+        if self.options.imitate.checks_txn_in_one_pass() {
+            return visit(plan, &check_range, &check_put);
+        }
+        visit(plan, &|_| Ok(()), &check_put)?;
+        visit(plan, &check_range, &|_| Ok(()))
     }
 
     /// Unlike in a plain range, a negative revision is an old one and not the current one.
@@ -41,21 +66,34 @@ impl Store {
         if revision > self.revision {
             return Err(errors::future_revision());
         }
-        if revision != Revision::ZERO && revision < self.compacted {
+        if revision != Revision::ZERO && self.view().is_compacted(revision) {
             return Err(errors::compacted());
         }
         Ok(())
     }
 
     fn check_put(&self, put: &PutRequest) -> Result<(), BackendError> {
-        if keeps(put) && self.keys.get(&put.key).is_none() {
-            return Err(errors::key_not_found());
+        if self.options.imitate.checks_lease_before_key_in_txn() {
+            self.check_lease(put)?;
+            return self.check_kept(put);
         }
-        if put.lease != LeaseId::NONE && !self.leases.contains(put.lease) {
-            return Err(errors::lease_not_found());
-        }
-        Ok(())
+        self.check_kept(put)?;
+        self.check_lease(put)
     }
+}
+
+/// Shows the ranges and puts that will run to the checks, depth first in the order of the request.
+fn visit(
+    plan: &Plan<'_>,
+    range: &impl Fn(&RangeRequest) -> Result<(), BackendError>,
+    put: &impl Fn(&PutRequest) -> Result<(), BackendError>,
+) -> Result<(), BackendError> {
+    plan.steps.iter().try_for_each(|step| match step {
+        Step::Range(request) => range(request),
+        Step::Put(request) => put(request),
+        Step::Delete(_) => Ok(()),
+        Step::Txn(nested) => visit(nested, range, put),
+    })
 }
 
 /// Refuses to keep something of a key that an earlier step deletes. Only deletes without an end get
@@ -79,24 +117,25 @@ fn check_survivable<'a>(
     Ok(())
 }
 
-fn keeps(put: &PutRequest) -> bool {
-    put.ignore_value || put.ignore_lease
-}
-
 impl Write<'_> {
     fn run(&mut self, plan: &Plan<'_>) -> Vec<TxnOpResponse> {
         let run = |step: &Step<'_>| match step {
             Step::Range(request) => TxnOpResponse::Range(self.run_range(request)),
             Step::Put(request) => TxnOpResponse::Put(self.run_put(request)),
             Step::Delete(request) => TxnOpResponse::Delete(self.run_delete(request)),
-            // The server leaves the header of a nested answer empty.
-            Step::Txn(nested) => TxnOpResponse::Txn(TxnResponse::new(
-                Header::default(),
-                nested.succeeded,
-                self.run(nested),
-            )),
+            Step::Txn(nested) if self.store.options.has(Fault::NestedCompareSeesWrites) => {
+                let store = &*self.store;
+                let decided_now = Plan::decide(nested.request, &|compare| store.holds(compare));
+                TxnOpResponse::Txn(self.run_txn(&decided_now))
+            }
+            Step::Txn(nested) => TxnOpResponse::Txn(self.run_txn(nested)),
         };
         plan.steps.iter().map(run).collect()
+    }
+
+    /// The server leaves the header of a nested answer empty.
+    fn run_txn(&mut self, plan: &Plan<'_>) -> TxnResponse {
+        TxnResponse::new(Header::default(), plan.succeeded, self.run(plan))
     }
 
     fn run_range(&self, request: &RangeRequest) -> RangeResponse {
@@ -104,7 +143,7 @@ impl Write<'_> {
         self.view().select(header, request)
     }
 
-    fn run_put(&mut self, put: &PutRequest) -> PutResponse {
+    pub(super) fn run_put(&mut self, put: &PutRequest) -> PutResponse {
         let before = self.get(&put.key).cloned();
         let kept = before.clone().unwrap_or_default();
         let value = if put.ignore_value { kept.value } else { put.value.clone() };
@@ -113,7 +152,7 @@ impl Write<'_> {
         PutResponse::new(before.filter(|_| put.prev_kv))
     }
 
-    fn run_delete(&mut self, request: &DeleteRequest) -> DeleteResponse {
+    pub(super) fn run_delete(&mut self, request: &DeleteRequest) -> DeleteResponse {
         let mut deleted = self.delete(&request.range);
         let count = deleted.len() as i64;
         if !request.prev_kv {

@@ -1,23 +1,30 @@
 //! Changing keys, all at one revision (etcd: `server/storage/mvcc/kvstore_txn.go`).
 
+use std::mem;
+use std::sync::Arc;
+
 use bytes::Bytes;
-use tailetc_core::backend::{Event, EventKind, KeyRange, KeyValue};
+use tailetc_core::backend::{KeyRange, KeyValue};
 use tailetc_core::{LeaseId, Revision};
 
 use super::Store;
+use super::change::Change;
+use super::hash::record_len;
 use super::range::View;
+use crate::fault::Fault;
 
 /// A revision in the making. Nobody else sees the store meanwhile, and nothing in it can fail:
 /// what is refused is refused before.
 #[derive(Debug)]
 pub(super) struct Write<'a> {
-    store: &'a mut Store,
-    changes: Vec<Event>,
+    pub(super) store: &'a mut Store,
+    changes: Vec<Arc<Change>>,
 }
 
 impl<'a> Write<'a> {
     pub(super) fn begin(store: &'a mut Store) -> Self {
-        Self { store, changes: Vec::new() }
+        let changes = mem::take(&mut store.held);
+        Self { store, changes }
     }
 
     /// The revision of the state so far: the store's until something changes.
@@ -27,7 +34,7 @@ impl<'a> Write<'a> {
 
     /// The state so far.
     pub(super) fn view(&self) -> View<'_> {
-        View { keys: &self.store.keys, current: self.revision(), compacted: self.store.compacted }
+        View { current: self.revision(), pending: &self.changes, ..self.store.view() }
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Option<&KeyValue> {
@@ -37,42 +44,53 @@ impl<'a> Write<'a> {
     pub(super) fn put(&mut self, key: Bytes, value: Bytes, lease: LeaseId) {
         let mod_revision = self.store.revision.next();
         let before = self.store.keys.get(&key);
+        let old_lease = before.map_or(LeaseId::NONE, |kv| kv.lease);
         let kv = KeyValue {
             create_revision: before.map_or(mod_revision, |kv| kv.create_revision),
             version: before.map_or(0, |kv| kv.version) + 1,
             mod_revision,
-            key,
+            key: self.store.keys.interned(&key).cloned().unwrap_or(key),
             value,
             lease,
         };
-        let old_lease = before.map_or(LeaseId::NONE, |kv| kv.lease);
         self.store.leases.move_key(&kv.key, old_lease, lease);
-        self.store.keys.put(kv.clone());
-        self.changed(EventKind::Put, kv);
+        let sub = self.sub();
+        self.changed(Change { kv, sub });
     }
 
     /// Deletes the keys of `range`, in order, and returns them as they were.
     pub(super) fn delete(&mut self, range: &KeyRange) -> Vec<KeyValue> {
         let deleted: Vec<KeyValue> = self.store.keys.range(range).cloned().collect();
         for kv in &deleted {
-            let mod_revision = self.store.revision.next();
-            self.store.keys.delete(&kv.key, mod_revision);
             self.store.leases.move_key(&kv.key, kv.lease, LeaseId::NONE);
-            let tombstone = KeyValue { key: kv.key.clone(), mod_revision, ..KeyValue::default() };
-            self.changed(EventKind::Delete, tombstone);
+            let (mod_revision, sub) = (self.store.revision.next(), self.sub());
+            self.changed(Change::deletion(kv.key.clone(), mod_revision, sub));
         }
         deleted
     }
 
-    fn changed(&mut self, kind: EventKind, kv: KeyValue) {
-        self.changes.push(Event { kind, kv, prev_kv: None });
+    fn sub(&self) -> u32 {
+        u32::try_from(self.changes.len()).unwrap_or(u32::MAX)
+    }
+
+    fn changed(&mut self, change: Change) {
+        let change = Arc::new(change);
+        self.store.usage.add(record_len(&change));
+        self.store.keys.push(Arc::clone(&change));
+        self.changes.push(change);
     }
 
     /// Makes the changes, if any, the store's next revision.
     pub(super) fn commit(self) {
-        if !self.changes.is_empty() {
-            self.store.revision = self.store.revision.next();
-            self.store.log.push(self.changes);
+        let only_deletes = self.changes.iter().all(|change| change.is_deletion());
+        if only_deletes && self.store.options.has(Fault::DeletionWithoutRevision) {
+            self.store.held = self.changes;
+        } else if !self.changes.is_empty() {
+            let revision = self.store.revision.next();
+            let changes = self.changes.into();
+            self.store.revision = revision;
+            self.store.watches.committed(revision, &changes);
+            self.store.log.push(changes);
         }
     }
 }

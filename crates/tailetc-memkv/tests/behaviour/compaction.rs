@@ -3,8 +3,8 @@ use tailetc_core::backend::{BackendErrorKind, KeyRange, KvBackend, RangeRequest,
 use tailetc_memkv::MemKv;
 
 use crate::support::{
-    assert_refused, assert_txn_refused, delete, delete_event, erase, events, keys, kv, put,
-    put_event, read_at, rev, watch, write,
+    assert_refused, assert_txn_refused, delete, delete_event, erase, events, imitating, keys, kv,
+    put, put_event, read_at, rev, watch, write,
 };
 
 const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
@@ -22,6 +22,7 @@ async fn sample() -> MemKv {
     store
 }
 
+// C1, X-P
 #[tokio::test]
 async fn bounds_of_a_compaction() {
     let store = sample().await;
@@ -38,6 +39,7 @@ async fn bounds_of_a_compaction() {
     assert_refused(store.compact(rev(5)).await, UNSAID, COMPACTED);
 }
 
+// C2
 #[tokio::test]
 async fn states_at_and_above_stay_readable() {
     let store = sample().await;
@@ -54,6 +56,7 @@ async fn states_at_and_above_stay_readable() {
     assert_eq!(read_at(&store, KeyRange::all(), -1).await.unwrap().count, 2);
 }
 
+// C2
 #[tokio::test]
 async fn keys_survive_compaction_at_the_current_revision() {
     let store = sample().await;
@@ -65,6 +68,7 @@ async fn keys_survive_compaction_at_the_current_revision() {
     assert_eq!(then.kvs, now.kvs);
 }
 
+// G2
 #[tokio::test]
 async fn negative_revision_in_a_transaction_is_an_old_one() {
     let store = sample().await;
@@ -84,6 +88,7 @@ async fn negative_revision_in_a_transaction_is_an_old_one() {
     }
 }
 
+// C3, X-L
 #[tokio::test]
 async fn deletion_at_the_compaction_revision_is_delivered() {
     let store = sample().await;
@@ -93,6 +98,42 @@ async fn deletion_at_the_compaction_revision_is_delivered() {
     assert_eq!(events, [delete_event("a", 4), put_event(kv("a", "2", 6, 6, 1))]);
 }
 
+// C3, X-L
+#[tokio::test]
+async fn deletion_at_the_compaction_revision_is_lost_by_old_versions() {
+    for (version, kept) in
+        [("3.4.33", false), ("3.4.34", true), ("3.5.15", false), ("3.5.16", true), ("3.6.0", true)]
+    {
+        let store = imitating(version);
+        write(&store, "a", "1").await;
+        erase(&store, "a").await;
+        write(&store, "a", "2").await;
+        store.compact(rev(3)).await.unwrap();
+        assert_eq!(read_at(&store, KeyRange::all(), 3).await.unwrap().count, 0);
+        let mut watcher = watch(&store, KeyRange::key("a"), 3).await;
+        let (_, events) = events(&mut *watcher).await;
+        let put = put_event(kv("a", "2", 4, 4, 1));
+        let expected = if kept { vec![delete_event("a", 3), put] } else { vec![put] };
+        assert_eq!(events, expected, "{version}");
+    }
+}
+
+// X-W, C2
+/// Servers that keep the deletion end when the key is read.
+#[tokio::test]
+async fn key_deleted_and_put_again_at_the_compaction_revision_is_kept() {
+    for version in ["3.5.1", "3.5.30", "3.7"] {
+        let store = imitating(version);
+        write(&store, "a", "1").await;
+        let reborn = TxnRequest::new([delete(KeyRange::from_key("a")), put("a", "2")]);
+        store.txn(reborn).await.unwrap();
+        store.compact(rev(3)).await.unwrap();
+        let left = read_at(&store, KeyRange::all(), 3).await.unwrap();
+        assert_eq!(left.kvs, [kv("a", "2", 3, 3, 1)], "{version}");
+    }
+}
+
+// C2, T11
 #[tokio::test]
 async fn put_deleted_again_at_the_compaction_revision_is_forgotten() {
     let store = MemKv::new();

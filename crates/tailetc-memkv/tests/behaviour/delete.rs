@@ -21,6 +21,7 @@ async fn sample() -> MemKv {
     store
 }
 
+// P5
 #[tokio::test]
 async fn deletion_counts_and_returns_pairs_if_asked_for() {
     let store = sample().await;
@@ -31,6 +32,7 @@ async fn deletion_counts_and_returns_pairs_if_asked_for() {
     assert_eq!((answer.deleted, answer.prev_kvs), (2, expected));
 }
 
+// G1, P5
 #[tokio::test]
 async fn range_is_half_open() {
     let store = sample().await;
@@ -39,6 +41,7 @@ async fn range_is_half_open() {
     assert!(read(&store, "c").await.is_some());
 }
 
+// P5, R2
 #[tokio::test]
 async fn keys_are_deleted_in_order_at_one_revision() {
     let store = sample().await;

@@ -35,6 +35,7 @@ async fn seconds_left(store: &MemKv, id: i64) -> Option<i64> {
     left.map(|left| left.ttl_seconds)
 }
 
+// L1
 #[tokio::test]
 async fn grant_raises_short_times_and_refuses_long_ones() {
     let store = MemKv::new();
@@ -56,6 +57,7 @@ async fn grant_raises_short_times_and_refuses_long_ones() {
     assert_eq!(seconds_left(&store, 9).await.unwrap() / 10, 899_999_999);
 }
 
+// L1
 #[tokio::test]
 async fn store_chooses_positive_ids_and_the_same_each_time() {
     let chosen = async || {
@@ -71,6 +73,7 @@ async fn store_chooses_positive_ids_and_the_same_each_time() {
     assert_eq!(chosen().await, ids);
 }
 
+// L2, L7
 #[tokio::test]
 async fn revocation_deletes_the_keys_in_order_at_one_revision() {
     let store = granted(&[(7, 60)]).await;
@@ -91,6 +94,7 @@ async fn revocation_deletes_the_keys_in_order_at_one_revision() {
     assert_eq!(none.kind(), BackendErrorKind::LeaseNotFound);
 }
 
+// R7
 #[tokio::test]
 async fn key_belongs_to_the_lease_of_its_last_put() {
     let store = granted(&[(7, 60), (8, 60)]).await;
@@ -106,6 +110,7 @@ async fn key_belongs_to_the_lease_of_its_last_put() {
     assert!(read(&store, "a").await.is_some());
 }
 
+// R7
 #[tokio::test]
 async fn deleted_key_belongs_to_no_lease() {
     let store = granted(&[(7, 60)]).await;
@@ -117,6 +122,7 @@ async fn deleted_key_belongs_to_no_lease() {
     assert!(read(&store, "a").await.is_some());
 }
 
+// R7, T11
 #[tokio::test]
 async fn key_reborn_in_one_transaction_belongs_to_its_new_lease() {
     let store = granted(&[(7, 60), (8, 60)]).await;
@@ -128,6 +134,7 @@ async fn key_reborn_in_one_transaction_belongs_to_its_new_lease() {
     assert_eq!(attached(&store, 8).await, ["a"]);
 }
 
+// L5
 #[tokio::test(start_paused = true)]
 async fn time_to_live_is_in_whole_seconds_and_ends() {
     let store = granted(&[(7, 3)]).await;
@@ -144,6 +151,7 @@ async fn time_to_live_is_in_whole_seconds_and_ends() {
     assert_eq!(read(&store, "a").await, None);
 }
 
+// L4
 #[tokio::test(start_paused = true)]
 async fn keep_alive_restarts_the_time() {
     let store = granted(&[(7, 3)]).await;
@@ -158,6 +166,7 @@ async fn keep_alive_restarts_the_time() {
     assert_eq!(current(&store).await, 1);
 }
 
+// L3
 #[tokio::test(start_paused = true)]
 async fn leases_expire_at_a_revision_each() {
     let store = granted(&[(7, 5), (8, 4), (9, 3)]).await;
@@ -172,6 +181,7 @@ async fn leases_expire_at_a_revision_each() {
     assert_eq!(events(&mut *watcher).await.1, both);
 }
 
+// L3
 #[tokio::test(start_paused = true)]
 async fn expired_lease_is_gone_for_the_next_request_of_any_kind() {
     let store = granted(&[(7, 2)]).await;
@@ -184,6 +194,7 @@ async fn expired_lease_is_gone_for_the_next_request_of_any_kind() {
     assert_eq!(current(&store).await, 3);
 }
 
+// L3, L7
 #[tokio::test(start_paused = true)]
 async fn waiting_watch_sees_an_expiry_when_it_comes() {
     let store = granted(&[(7, 30)]).await;
@@ -194,6 +205,7 @@ async fn waiting_watch_sees_an_expiry_when_it_comes() {
     assert_eq!(began.elapsed().as_secs(), 30);
 }
 
+// L3, L7
 #[tokio::test(start_paused = true)]
 async fn watch_that_already_waits_sees_the_expiry_of_a_new_lease() {
     let store = granted(&[(7, 3600)]).await;

@@ -5,6 +5,7 @@ use tailetc_memkv::MemKv;
 
 use crate::support::{assert_refused, assert_txn_refused, get, put};
 
+// T9
 #[tokio::test]
 async fn number_of_operations_is_limited() {
     let store = MemKv::new();
@@ -21,6 +22,7 @@ async fn number_of_operations_is_limited() {
     assert_txn_refused(&small, reads(3), BackendErrorKind::TooManyOps).await;
 }
 
+// T9
 #[tokio::test]
 async fn nested_transactions_share_the_number() {
     let store = MemKv::builder().with_max_txn_ops(3).build();
@@ -29,6 +31,7 @@ async fn nested_transactions_share_the_number() {
     assert_txn_refused(&store, nested(3), BackendErrorKind::TooManyOps).await;
 }
 
+// T16
 #[tokio::test]
 async fn size_of_writes_is_limited_at_etcds_byte() {
     let store = MemKv::new();
@@ -45,6 +48,7 @@ async fn size_of_writes_is_limited_at_etcds_byte() {
     );
 }
 
+// T16
 #[tokio::test]
 async fn size_of_reads_is_not_limited() {
     let store = MemKv::builder().with_max_request_bytes(100).build();

@@ -8,8 +8,12 @@
 
 mod compaction;
 mod delete;
+#[cfg(feature = "faults")]
+mod faults;
+mod hash;
 mod leases;
 mod limits;
+mod maintenance;
 mod put;
 mod range;
 mod refusals;

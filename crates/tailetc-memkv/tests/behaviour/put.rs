@@ -14,6 +14,7 @@ async fn put(kv: &MemKv, put: PutRequest) -> PutResponse {
     }
 }
 
+// P4
 #[tokio::test]
 async fn prev_kv_is_the_pair_before_if_asked_for() {
     let store = MemKv::new();
@@ -24,6 +25,7 @@ async fn prev_kv_is_the_pair_before_if_asked_for() {
     assert_eq!(put(&store, PutRequest::new("a", "3")).await.prev_kv, None);
 }
 
+// P2
 #[tokio::test]
 async fn ignore_value_keeps_the_value_and_takes_the_lease() {
     let store = MemKv::new();
@@ -36,6 +38,7 @@ async fn ignore_value_keeps_the_value_and_takes_the_lease() {
     assert_eq!(read(&store, "a").await, Some(expected));
 }
 
+// P2
 #[tokio::test]
 async fn ignore_lease_keeps_the_lease_and_takes_the_value() {
     let store = MemKv::new();
@@ -49,6 +52,7 @@ async fn ignore_lease_keeps_the_lease_and_takes_the_value() {
     assert_eq!(read(&store, "a").await.unwrap().lease, LeaseId::NONE);
 }
 
+// P2
 #[tokio::test]
 async fn keeping_of_an_absent_key_is_refused() {
     let store = MemKv::new();
@@ -63,6 +67,7 @@ async fn keeping_of_an_absent_key_is_refused() {
     }
 }
 
+// P3
 #[tokio::test]
 async fn unknown_lease_is_refused() {
     let store = MemKv::new();

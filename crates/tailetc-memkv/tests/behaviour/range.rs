@@ -17,6 +17,7 @@ async fn found(store: &MemKv, range: KeyRange) -> Vec<Vec<u8>> {
     found.into_iter().map(<[u8]>::to_vec).collect()
 }
 
+// G1
 #[tokio::test]
 async fn range_end_decides_the_keys() {
     let store = sample().await;
@@ -29,6 +30,7 @@ async fn range_end_decides_the_keys() {
     assert!(found(&store, KeyRange::from_wire("b", "b")).await.is_empty());
 }
 
+// R8
 #[tokio::test]
 async fn keys_are_bytes_in_byte_order() {
     let store = MemKv::new();
@@ -39,6 +41,7 @@ async fn keys_are_bytes_in_byte_order() {
     assert_eq!(found(&store, KeyRange::all()).await, expected);
 }
 
+// G2, G3
 #[tokio::test]
 async fn old_revisions_stay_readable_with_the_current_header() {
     let store = sample().await;
@@ -54,6 +57,7 @@ async fn old_revisions_stay_readable_with_the_current_header() {
     assert_eq!(keys(&now.kvs), [&b"ab"[..], b"b", b"c"]);
 }
 
+// G2
 #[tokio::test]
 async fn negative_revision_is_the_current_one() {
     let store = sample().await;
@@ -62,6 +66,7 @@ async fn negative_revision_is_the_current_one() {
     }
 }
 
+// G2
 #[tokio::test]
 async fn future_revision_is_refused() {
     let store = sample().await;
@@ -75,6 +80,7 @@ async fn future_revision_is_refused() {
     }
 }
 
+// R8
 #[tokio::test]
 async fn empty_key_is_refused() {
     let store = sample().await;
@@ -88,6 +94,7 @@ async fn empty_key_is_refused() {
     }
 }
 
+// G11
 #[tokio::test]
 async fn pages_pinned_to_a_revision_give_one_state() {
     let store = sample().await;
@@ -104,6 +111,7 @@ async fn pages_pinned_to_a_revision_give_one_state() {
     assert!(!rest.more);
 }
 
+// G9
 #[tokio::test]
 async fn serializable_reads_are_as_fresh_as_others() {
     let store = sample().await;

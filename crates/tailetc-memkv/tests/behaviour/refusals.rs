@@ -6,7 +6,9 @@ use tailetc_core::backend::{
 };
 use tailetc_memkv::MemKv;
 
-use crate::support::{assert_txn_refused, current, delete, lease, put, read, rev, write};
+use crate::support::{
+    assert_txn_refused, current, delete, imitating, lease, put, read, rev, write,
+};
 
 fn leased(key: &'static str) -> TxnOp {
     PutRequest::new(key, "").with_lease(lease(404)).into()
@@ -20,6 +22,7 @@ fn future() -> TxnOp {
     RangeRequest::new(KeyRange::key("a")).with_revision(rev(99)).into()
 }
 
+// X-A
 #[tokio::test]
 async fn form_is_checked_before_duplicates_before_size_before_state() {
     let small = MemKv::builder().with_max_request_bytes(40).build();
@@ -40,6 +43,7 @@ async fn form_is_checked_before_duplicates_before_size_before_state() {
     assert_txn_refused(&small, no_lease, BackendErrorKind::LeaseNotFound).await;
 }
 
+// X-A
 #[tokio::test]
 async fn form_is_checked_in_the_branch_that_does_not_run() {
     let store = MemKv::new();
@@ -49,6 +53,7 @@ async fn form_is_checked_in_the_branch_that_does_not_run() {
     assert_txn_refused(&store, request, BackendErrorKind::DuplicateKey).await;
 }
 
+// T8
 #[tokio::test]
 async fn state_is_checked_only_in_the_branch_that_runs() {
     let store = MemKv::new();
@@ -58,6 +63,7 @@ async fn state_is_checked_only_in_the_branch_that_runs() {
     assert!(store.txn(TxnRequest::new([nested.into()])).await.is_ok());
 }
 
+// T8
 #[tokio::test]
 async fn state_is_checked_in_the_order_of_the_request() {
     use BackendErrorKind::{FutureRevision, KeyNotFound, LeaseNotFound};
@@ -73,14 +79,41 @@ async fn state_is_checked_in_the_order_of_the_request() {
     }
 }
 
+// T8
 #[tokio::test]
-async fn absent_key_wins_over_an_unknown_lease_in_one_put() {
-    let store = MemKv::new();
-    let put = PutRequest::new("a", "").with_ignore_value().with_lease(lease(404));
-    let request = TxnRequest::new([put.into()]);
-    assert_txn_refused(&store, request, BackendErrorKind::KeyNotFound).await;
+async fn absent_key_or_unknown_lease_wins_in_one_put_by_version() {
+    let put = || PutRequest::new("a", "").with_ignore_value().with_lease(lease(404));
+    for (version, kind) in [
+        ("3.4", BackendErrorKind::KeyNotFound),
+        ("3.5", BackendErrorKind::KeyNotFound),
+        ("3.6", BackendErrorKind::KeyNotFound),
+        ("3.7", BackendErrorKind::LeaseNotFound),
+    ] {
+        let store = imitating(version);
+        assert_txn_refused(&store, TxnRequest::new([put().into()]), kind).await;
+        let plain = store.plain_put(&put()).expect_err("refused").kind();
+        assert_eq!(plain, BackendErrorKind::LeaseNotFound, "{version}");
+    }
 }
 
+// T8
+#[tokio::test]
+async fn puts_are_checked_before_all_ranges_or_in_turn_by_version() {
+    let request = || {
+        let nested = TxnRequest::new([future()]);
+        TxnRequest::new([nested.into(), leased("b"), kept("c")])
+    };
+    for (version, kind) in [
+        ("3.4", BackendErrorKind::LeaseNotFound),
+        ("3.5", BackendErrorKind::LeaseNotFound),
+        ("3.6", BackendErrorKind::FutureRevision),
+        ("3.7", BackendErrorKind::FutureRevision),
+    ] {
+        assert_txn_refused(&imitating(version), request(), kind).await;
+    }
+}
+
+// R3, T8
 #[tokio::test]
 async fn refusal_leaves_no_trace_of_earlier_operations() {
     let store = MemKv::new();
@@ -89,6 +122,7 @@ async fn refusal_leaves_no_trace_of_earlier_operations() {
     assert_eq!(read(&store, "a").await, None);
 }
 
+// P2, T8
 #[tokio::test]
 async fn key_put_earlier_in_the_transaction_does_not_exist_yet() {
     let store = MemKv::new();
@@ -101,6 +135,7 @@ async fn key_put_earlier_in_the_transaction_does_not_exist_yet() {
     assert_txn_refused(&store, request, BackendErrorKind::FutureRevision).await;
 }
 
+// X-W
 #[tokio::test]
 async fn request_that_crashes_servers_is_refused() {
     let store = MemKv::new();

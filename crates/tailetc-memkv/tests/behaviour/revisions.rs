@@ -8,6 +8,7 @@ use crate::support::{
     current, delete, erase, event_revisions, get, kv, lease, put, read, rev, watch, write,
 };
 
+// R1
 #[tokio::test]
 async fn fresh_store_is_at_revision_1() {
     let store = MemKv::new();
@@ -15,6 +16,7 @@ async fn fresh_store_is_at_revision_1() {
     assert_eq!(write(&store, "a", "").await, 2);
 }
 
+// R1
 #[tokio::test]
 async fn stores_are_separate_and_clones_are_not() {
     let (one, other) = (MemKv::new(), MemKv::new());
@@ -23,6 +25,7 @@ async fn stores_are_separate_and_clones_are_not() {
     assert_eq!(read(&other, "a").await, None);
 }
 
+// R5
 #[tokio::test]
 async fn writes_keep_creation_and_count_versions() {
     let store = MemKv::new();
@@ -32,6 +35,7 @@ async fn writes_keep_creation_and_count_versions() {
     assert_eq!(read(&store, "a").await, Some(kv("a", "2", 2, 4, 2)));
 }
 
+// R4
 #[tokio::test]
 async fn identical_value_is_a_change() {
     let store = MemKv::new();
@@ -40,6 +44,7 @@ async fn identical_value_is_a_change() {
     assert_eq!(read(&store, "a").await, Some(kv("a", "same", 2, 3, 2)));
 }
 
+// R6
 #[tokio::test]
 async fn deletion_ends_a_generation() {
     let store = MemKv::new();
@@ -51,6 +56,7 @@ async fn deletion_ends_a_generation() {
     assert_eq!(read(&store, "a").await, Some(kv("a", "", 5, 5, 1)));
 }
 
+// R2
 #[tokio::test]
 async fn transaction_has_one_revision_for_all_its_changes() {
     let store = MemKv::new();
@@ -62,6 +68,7 @@ async fn transaction_has_one_revision_for_all_its_changes() {
     }
 }
 
+// R3
 #[tokio::test]
 async fn what_changes_nothing_takes_no_revision() {
     let store = MemKv::new();
@@ -87,13 +94,14 @@ async fn what_changes_nothing_takes_no_revision() {
     assert_eq!(current(&store).await, 2);
 }
 
+// R9
 #[tokio::test]
 async fn headers_name_cluster_member_and_term() {
     let store = MemKv::builder()
         .with_cluster_id(11)
         .with_member_id(12)
         .with_raft_term(13)
-        .with_version("3.5.30")
+        .with_imitate("3.5.30".parse().unwrap())
         .build();
     let status = store.status().await.unwrap();
     assert_eq!(status.version, "3.5.30");
@@ -107,6 +115,7 @@ async fn headers_name_cluster_member_and_term() {
     assert!(default.cluster_id != 0 && default.member_id != 0 && default.raft_term != 0);
 }
 
+// B5
 #[test]
 fn answers_without_a_runtime() {
     let store = MemKv::new();

@@ -31,6 +31,11 @@ pub(crate) fn get(key: &'static str) -> TxnOp {
     RangeRequest::new(KeyRange::key(key)).into()
 }
 
+/// A store like a server of `version`.
+pub(crate) fn imitating(version: &str) -> MemKv {
+    MemKv::builder().with_imitate(version.parse().expect("a release")).build()
+}
+
 /// Puts and returns the revision.
 pub(crate) async fn write(kv: &MemKv, key: &'static str, value: &'static str) -> i64 {
     let revision = kv.put(PutRequest::new(key, value)).await;

@@ -23,6 +23,7 @@ fn range_of(response: &TxnOpResponse) -> (i64, &[KeyValue]) {
     }
 }
 
+// T1
 #[tokio::test]
 async fn all_conditions_must_hold() {
     let store = MemKv::new();
@@ -44,6 +45,7 @@ async fn all_conditions_must_hold() {
     }
 }
 
+// T15
 #[tokio::test]
 async fn failed_transaction_without_operations_has_the_current_revision() {
     let store = MemKv::new();
@@ -54,6 +56,7 @@ async fn failed_transaction_without_operations_has_the_current_revision() {
     assert_eq!(response.header.revision, rev(2));
 }
 
+// T4
 #[tokio::test]
 async fn condition_on_a_range_is_about_every_key() {
     let store = MemKv::new();
@@ -76,6 +79,7 @@ async fn condition_on_a_range_is_about_every_key() {
     assert!(!submit(&store, TxnRequest::default().when([value])).await.succeeded);
 }
 
+// T7
 #[tokio::test]
 async fn operations_see_earlier_ones() {
     let store = MemKv::new();
@@ -102,6 +106,7 @@ async fn operations_see_earlier_ones() {
     assert_eq!(read(&store, "a").await, None);
 }
 
+// G2, T7
 #[tokio::test]
 async fn old_revision_is_readable_amid_changes() {
     let store = MemKv::new();
@@ -114,6 +119,7 @@ async fn old_revision_is_readable_amid_changes() {
     assert_eq!(range_of(&response.responses[2]), (3, &[][..]));
 }
 
+// R9, R10
 #[tokio::test]
 async fn inner_headers_hold_only_the_revision_and_nested_ones_nothing() {
     let store = MemKv::new();
@@ -132,6 +138,7 @@ async fn inner_headers_hold_only_the_revision_and_nested_ones_nothing() {
     assert_eq!(range.header, expected);
 }
 
+// T6
 #[tokio::test]
 async fn nested_conditions_see_the_state_before_everything() {
     let store = MemKv::new();
@@ -142,6 +149,7 @@ async fn nested_conditions_see_the_state_before_everything() {
     assert_eq!(read(&store, "b").await, Some(kv("b", "then", 2, 2, 1)));
 }
 
+// T11
 #[tokio::test]
 async fn deletion_and_put_of_one_key_in_one_revision() {
     let store = MemKv::new();
@@ -158,6 +166,7 @@ async fn deletion_and_put_of_one_key_in_one_revision() {
     assert_eq!(read(&store, "a").await, Some(kv("a", "3", 4, 4, 1)));
 }
 
+// B2
 #[tokio::test]
 async fn dropped_transaction_is_not_applied_before_it_is_polled() {
     let store = MemKv::new();

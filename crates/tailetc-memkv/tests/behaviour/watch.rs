@@ -18,6 +18,7 @@ async fn prev_kvs(store: &MemKv, start: i64) -> Vec<Event> {
     events(&mut *watcher).await.1
 }
 
+// W11
 #[tokio::test]
 async fn events_are_whole_puts_and_bare_deletions() {
     let store = MemKv::new();
@@ -31,6 +32,7 @@ async fn events_are_whole_puts_and_bare_deletions() {
     assert_eq!(deletion, [delete_event("a", 3)]);
 }
 
+// W9
 #[tokio::test]
 async fn live_revisions_come_one_by_one_under_their_own_revision() {
     let store = MemKv::new();
@@ -43,6 +45,7 @@ async fn live_revisions_come_one_by_one_under_their_own_revision() {
     }
 }
 
+// W8
 #[tokio::test]
 async fn transaction_is_one_response_in_the_order_of_its_operations() {
     let store = MemKv::new();
@@ -54,6 +57,7 @@ async fn transaction_is_one_response_in_the_order_of_its_operations() {
     assert_eq!(events, expected);
 }
 
+// W8
 #[tokio::test(start_paused = true)]
 async fn only_keys_of_the_range_are_delivered() {
     let store = MemKv::new();
@@ -69,6 +73,7 @@ async fn only_keys_of_the_range_are_delivered() {
     assert_silent(&mut *watcher).await;
 }
 
+// W3
 #[tokio::test(start_paused = true)]
 async fn start_zero_is_after_the_current_revision() {
     let store = MemKv::new();
@@ -79,6 +84,8 @@ async fn start_zero_is_after_the_current_revision() {
     assert_eq!(event_revisions(&mut *watcher).await, (3, vec![3]));
 }
 
+// W4
+// X-J
 #[tokio::test(start_paused = true)]
 async fn start_in_the_future_delivers_nothing_older() {
     let store = MemKv::new();
@@ -91,6 +98,8 @@ async fn start_in_the_future_delivers_nothing_older() {
     assert_eq!(event_revisions(&mut *watcher).await, (4, vec![4]));
 }
 
+// W4
+// W10
 #[tokio::test]
 async fn start_in_the_past_delivers_what_happened_since() {
     let store = MemKv::new();
@@ -103,6 +112,7 @@ async fn start_in_the_past_delivers_what_happened_since() {
     assert_eq!(event_revisions(&mut *watcher).await, (6, vec![6]));
 }
 
+// W5
 #[tokio::test]
 async fn start_below_zero_is_refused_as_compacted() {
     let store = MemKv::new();
@@ -114,6 +124,7 @@ async fn start_below_zero_is_refused_as_compacted() {
     );
 }
 
+// W2
 #[tokio::test]
 async fn empty_range_is_refused() {
     let store = MemKv::new();
@@ -127,6 +138,7 @@ async fn empty_range_is_refused() {
     }
 }
 
+// W2
 #[tokio::test(start_paused = true)]
 async fn empty_key_is_the_smallest_one() {
     let store = MemKv::new();
@@ -139,6 +151,7 @@ async fn empty_key_is_the_smallest_one() {
     assert_eq!(event_revisions(&mut *below_b).await, (2, vec![2]));
 }
 
+// W12
 #[tokio::test]
 async fn prev_kv_is_the_pair_before_the_revision() {
     let store = MemKv::new();
@@ -152,6 +165,8 @@ async fn prev_kv_is_the_pair_before_the_revision() {
     assert_eq!(before, expected);
 }
 
+// W12
+// X-M
 #[tokio::test]
 async fn prev_kv_is_absent_at_the_compaction_revision_and_present_above() {
     let store = MemKv::new();
@@ -165,6 +180,8 @@ async fn prev_kv_is_absent_at_the_compaction_revision_and_present_above() {
     assert_eq!(before, [None, Some(4)]);
 }
 
+// W8
+// T11
 #[tokio::test]
 async fn key_deleted_and_put_in_one_revision_has_two_events() {
     let store = MemKv::new();
@@ -177,6 +194,9 @@ async fn key_deleted_and_put_in_one_revision_has_two_events() {
     assert_eq!(events, [deletion, put_event(kv("a", "2", 3, 3, 1))]);
 }
 
+// W8
+// W12
+// T11
 #[tokio::test]
 async fn key_put_and_deleted_in_one_revision_has_two_events() {
     let store = MemKv::new();
@@ -193,6 +213,7 @@ async fn key_put_and_deleted_in_one_revision_has_two_events() {
     assert_eq!(events[2].prev_kv, before);
 }
 
+// W9
 #[tokio::test]
 async fn waiting_watch_wakes_on_a_write() {
     let store = MemKv::new();
@@ -203,6 +224,7 @@ async fn waiting_watch_wakes_on_a_write() {
     assert_eq!(waiting.await.unwrap(), (2, vec![2]));
 }
 
+// B3
 #[tokio::test(start_paused = true)]
 async fn dropped_next_loses_nothing() {
     let store = MemKv::new();
@@ -215,6 +237,17 @@ async fn dropped_next_loses_nothing() {
     }
 }
 
+// W5
+#[tokio::test]
+async fn start_below_zero_is_told_later_by_old_versions() {
+    let store = MemKv::builder().with_imitate("3.5.23".parse().unwrap()).build();
+    let mut watcher = watch(&store, KeyRange::all(), -2).await;
+    let error = watcher.next().await.expect_err("compacted");
+    let compact_revision = rev(-1);
+    assert_eq!(error.kind(), BackendErrorKind::Compacted { compact_revision });
+}
+
+// B3
 #[tokio::test]
 async fn watches_are_independent_and_outlive_the_handle() {
     let store = MemKv::new();

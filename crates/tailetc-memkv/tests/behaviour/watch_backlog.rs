@@ -19,6 +19,8 @@ async fn assert_compacted(watcher: &mut dyn Watcher, at: i64) {
     }
 }
 
+// W10
+// X-N
 #[tokio::test]
 async fn thousand_revisions_are_one_response_and_one_more_is_two() {
     for (count, batches) in
@@ -37,6 +39,7 @@ async fn thousand_revisions_are_one_response_and_one_more_is_two() {
     }
 }
 
+// W10
 #[tokio::test]
 async fn batch_counts_revisions_and_not_events() {
     let store = MemKv::new();
@@ -49,6 +52,8 @@ async fn batch_counts_revisions_and_not_events() {
     assert_eq!(events(&mut *watcher).await.1.len(), 2);
 }
 
+// W10
+// X-N
 #[tokio::test]
 async fn sparse_watch_gets_its_history_in_one_response() {
     let store = MemKv::new();
@@ -61,6 +66,8 @@ async fn sparse_watch_gets_its_history_in_one_response() {
     assert_eq!((header, revisions), (3004, vec![2, 1003, 2004]));
 }
 
+// W10
+// X-N
 #[tokio::test]
 async fn writes_during_the_catch_up_come_with_its_last_batch() {
     let store = MemKv::new();
@@ -75,6 +82,8 @@ async fn writes_during_the_catch_up_come_with_its_last_batch() {
     assert_eq!(event_revisions(&mut *watcher).await, (1513, vec![1513]));
 }
 
+// W22
+// X-O
 #[tokio::test]
 async fn slow_watch_gets_single_revisions_then_a_batch() {
     let store = MemKv::new();
@@ -89,6 +98,7 @@ async fn slow_watch_gets_single_revisions_then_a_batch() {
     assert_eq!(event_revisions(&mut *watcher).await, (202, vec![202]));
 }
 
+// W6
 #[tokio::test]
 async fn start_below_the_compaction_is_compacted_and_at_it_is_not() {
     let store = MemKv::new();
@@ -100,6 +110,7 @@ async fn start_below_the_compaction_is_compacted_and_at_it_is_not() {
     assert_eq!(event_revisions(&mut *at).await, (6, vec![4, 5, 6]));
 }
 
+// W7
 #[tokio::test]
 async fn watch_that_catches_up_is_overtaken_by_a_compaction() {
     let store = MemKv::new();
@@ -115,6 +126,8 @@ async fn watch_that_catches_up_is_overtaken_by_a_compaction() {
     assert_compacted(&mut *late, 1003).await;
 }
 
+// W7
+// W22
 #[tokio::test]
 async fn buffered_revisions_outlast_a_compaction_and_the_rest_does_not() {
     let store = MemKv::new();
@@ -137,6 +150,9 @@ async fn buffered_revisions_outlast_a_compaction_and_the_rest_does_not() {
     assert_eq!(event_revisions(&mut *slow).await, rest);
 }
 
+// W7
+// W22
+// X-O
 #[tokio::test]
 async fn overflowed_buffer_is_delivered_before_the_compaction_is_told() {
     let store = MemKv::builder().with_watch_buffer_revisions(3).build();
@@ -149,6 +165,7 @@ async fn overflowed_buffer_is_delivered_before_the_compaction_is_told() {
     assert_compacted(&mut *watcher, 8).await;
 }
 
+// W7
 #[tokio::test]
 async fn without_a_buffer_every_watch_behind_a_compaction_is_told() {
     let store = MemKv::builder().with_watch_buffer_revisions(0).build();
@@ -161,6 +178,7 @@ async fn without_a_buffer_every_watch_behind_a_compaction_is_told() {
     assert_eq!(event_revisions(&mut *unconcerned).await, (4, vec![4]));
 }
 
+// X-J
 #[tokio::test(start_paused = true)]
 async fn quiet_watch_is_untouched_by_a_compaction() {
     let store = MemKv::new();
@@ -172,6 +190,7 @@ async fn quiet_watch_is_untouched_by_a_compaction() {
     assert_eq!(event_revisions(&mut *watcher).await, (502, vec![502]));
 }
 
+// W22
 #[tokio::test]
 async fn buffered_revision_keeps_what_a_compaction_takes_from_it() {
     let store = MemKv::new();

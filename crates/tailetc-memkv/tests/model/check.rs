@@ -3,13 +3,14 @@
 use std::fmt::Debug;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tailetc_core::backend::{
     BackendError, BackendErrorKind, Header, KeyRange, KvBackend, RangeRequest, WatchRequest,
     WatchResponse, Watcher,
 };
 use tailetc_core::{LeaseId, Revision};
-use tailetc_memkv::MemKv;
+use tailetc_memkv::{EtcdVersion, ManualClock, MemKv};
 use tokio::task::coop::unconstrained;
 
 use crate::follower::{Expected, Follower};
@@ -18,13 +19,19 @@ use crate::requests::Action;
 
 pub(crate) struct Pair {
     store: MemKv,
+    clock: ManualClock,
     model: Naive,
     watches: Vec<(Box<dyn Watcher>, Follower)>,
     buffer: usize,
 }
 
 impl Pair {
-    pub(crate) fn new(store: MemKv, buffer: usize) -> Self {
+    pub(crate) fn new(
+        store: MemKv,
+        clock: ManualClock,
+        buffer: usize,
+        version: EtcdVersion,
+    ) -> Self {
         let options = MemKv::builder();
         let identity = Header {
             cluster_id: options.cluster_id,
@@ -32,7 +39,7 @@ impl Pair {
             revision: Revision::ZERO,
             raft_term: options.raft_term,
         };
-        Self { store, model: Naive::new(identity), watches: Vec::new(), buffer }
+        Self { store, clock, model: Naive::new(identity, version), watches: Vec::new(), buffer }
     }
 
     pub(crate) async fn step(&mut self, action: Action) {
@@ -42,22 +49,33 @@ impl Pair {
                 let expected = model.range(&request);
                 same(store.range(request).await, expected);
             }
+            Action::Put(put) => {
+                let expected = model.put(&put);
+                same(store.plain_put(&put), expected);
+            }
+            Action::Delete(delete) => {
+                let expected = model.delete(&delete);
+                same(store.plain_delete(&delete), expected);
+            }
             Action::Txn(request) => {
                 let expected = model.txn(&request);
                 same(store.txn(request).await, expected);
             }
             Action::Compact(revision) => {
                 let expected = model.compact(revision);
-                if expected.is_ok() {
-                    for (_, follower) in &mut self.watches {
-                        follower.compacted(model);
-                    }
-                }
                 same(store.compact(revision).await, expected);
             }
-            Action::Grant(id) => {
-                let granted = store.lease_grant(id, 60).await;
-                same(granted.map(|lease| lease.header), model.grant(id));
+            Action::Grant(id, ttl) => {
+                let granted = store.lease_grant(id, ttl).await;
+                same(granted.map(|lease| (lease.header, lease.ttl_seconds)), model.grant(id, ttl));
+            }
+            Action::KeepAlive(id) => {
+                let renewed = store.lease_keep_alive(id).await.expect("no transport");
+                assert_eq!(renewed.map(|lease| lease.ttl_seconds), model.keep_alive(id));
+            }
+            Action::Advance(seconds) => {
+                self.clock.advance(Duration::from_secs(seconds));
+                model.advance(seconds);
             }
             Action::Revoke(id) => same(store.lease_revoke(id).await, model.revoke(id)),
             Action::Watch(request) => self.watch(request).await,
@@ -69,6 +87,9 @@ impl Pair {
                     follower.request_progress(model);
                 }
             }
+        }
+        for (_, follower) in &mut self.watches {
+            follower.advance(&self.model);
         }
         compare_states(&self.store, &self.model).await;
     }
@@ -127,8 +148,8 @@ async fn compare_states(store: &MemKv, model: &Naive) {
     }
     for id in (1..4).map(LeaseId::new) {
         let left = store.lease_time_to_live(id, true).await;
-        let keys = left.expect("no transport").map(|left| left.keys);
-        assert_eq!(keys, model.lease_keys(id));
+        let left = left.expect("no transport").map(|left| (left.ttl_seconds, left.keys));
+        assert_eq!(left, model.lease(id));
     }
 }
 

@@ -52,8 +52,8 @@ impl Follower {
         }
     }
 
-    /// Puts on the stream what it has room for, up to the current revision.
-    fn advance(&mut self, model: &Naive) {
+    /// After every request: puts on the stream what it has room for, up to the current revision.
+    pub(crate) fn advance(&mut self, model: &Naive) {
         while self.synced && self.next <= model.current() {
             let events = concerned(&self.range, &model.changes[self.next as usize]);
             if !events.is_empty() {
@@ -67,11 +67,6 @@ impl Follower {
         }
     }
 
-    /// What is on the stream outlasts a compaction.
-    pub(crate) fn compacted(&mut self, model: &Naive) {
-        self.advance(model);
-    }
-
     pub(crate) fn request_progress(&mut self, model: &Naive) {
         if !self.synced {
             let left = self.unread(model);
@@ -81,7 +76,6 @@ impl Follower {
             self.synced = true;
             self.next = model.current() + 1;
         }
-        self.advance(model);
         let room = self.stream.len() < self.capacity.max(1);
         if self.synced && model.current() >= self.start && room {
             self.stream.push_back(OnStream::Progress(model.current()));
@@ -89,9 +83,6 @@ impl Follower {
     }
 
     pub(crate) fn expect(&mut self, model: &Naive) -> Expected {
-        if self.stream.is_empty() {
-            self.advance(model);
-        }
         match self.stream.pop_front() {
             Some(OnStream::Progress(revision)) => return Expected::Progress(revision),
             Some(OnStream::Events(revision, events)) => {

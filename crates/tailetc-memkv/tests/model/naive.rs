@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use tailetc_core::backend::BackendErrorKind as Kind;
 use tailetc_core::backend::{
-    Compare, CompareResult, CompareTarget, DeleteResponse, Event, EventKind, Header, KeyRange,
-    KeyValue, PutRequest, PutResponse, RangeRequest, RangeResponse, TxnOp, TxnOpResponse,
-    TxnRequest, TxnResponse,
+    Compare, CompareResult, CompareTarget, DeleteRequest, DeleteResponse, Event, EventKind, Header,
+    KeyRange, KeyValue, PutRequest, PutResponse, RangeRequest, RangeResponse, SortOrder,
+    SortTarget, TxnOp, TxnOpResponse, TxnRequest, TxnResponse,
 };
 use tailetc_core::{LeaseId, Revision};
+use tailetc_memkv::EtcdVersion;
 
 use crate::MAX_TXN_OPS;
 
@@ -27,17 +28,26 @@ pub(crate) struct Naive {
     /// By revision.
     pub(crate) changes: Vec<Vec<Event>>,
     pub(crate) compacted: i64,
-    leases: BTreeSet<LeaseId>,
+    leases: BTreeMap<LeaseId, Lease>,
+    seconds: u64,
+    version: EtcdVersion,
+}
+
+struct Lease {
+    ttl: u64,
+    expiry: u64,
 }
 
 impl Naive {
-    pub(crate) fn new(identity: Header) -> Self {
+    pub(crate) fn new(identity: Header, version: EtcdVersion) -> Self {
         Self {
             identity,
             states: vec![State::new(); 2],
             changes: vec![Vec::new(); 2],
             compacted: -1,
-            leases: BTreeSet::new(),
+            leases: BTreeMap::new(),
+            seconds: 0,
+            version,
         }
     }
 
@@ -72,7 +82,7 @@ impl Naive {
             return Err(COMPACTED);
         }
         let state = if revision > 0 { &self.states[revision as usize] } else { self.now() };
-        Ok(look(state, request, self.header()))
+        Ok(look(state, request, self.header(), self.version))
     }
 
     pub(crate) fn compact(&mut self, revision: Revision) -> Result<Header, Kind> {
@@ -103,15 +113,34 @@ impl Naive {
         left
     }
 
-    pub(crate) fn grant(&mut self, id: LeaseId) -> Result<Header, Kind> {
-        if !self.leases.insert(id) {
+    pub(crate) fn grant(&mut self, id: LeaseId, ttl: i64) -> Result<(Header, i64), Kind> {
+        if self.leases.contains_key(&id) {
             return Err(Kind::LeaseExists);
         }
-        Ok(self.header())
+        let ttl = ttl.max(2) as u64;
+        self.leases.insert(id, Lease { ttl, expiry: self.seconds + ttl });
+        Ok((self.header(), ttl as i64))
+    }
+
+    pub(crate) fn keep_alive(&mut self, id: LeaseId) -> Option<i64> {
+        let lease = self.leases.get_mut(&id)?;
+        lease.expiry = self.seconds + lease.ttl;
+        Some(lease.ttl as i64)
+    }
+
+    /// The order of those that expire together is the store's: servers leave it open.
+    pub(crate) fn advance(&mut self, seconds: u64) {
+        self.seconds += seconds;
+        let due = self.leases.iter().filter(|(_, lease)| lease.expiry <= self.seconds);
+        let mut due: Vec<(u64, LeaseId)> = due.map(|(id, lease)| (lease.expiry, *id)).collect();
+        due.sort_unstable();
+        for (_, id) in due {
+            self.revoke(id).expect("it is due");
+        }
     }
 
     pub(crate) fn revoke(&mut self, id: LeaseId) -> Result<Header, Kind> {
-        if !self.leases.remove(&id) {
+        if self.leases.remove(&id).is_none() {
             return Err(Kind::LeaseNotFound);
         }
         let (mut state, mut changes) = (self.now().clone(), Vec::new());
@@ -123,9 +152,10 @@ impl Naive {
         Ok(self.header())
     }
 
-    /// `None` for a lease that does not exist.
-    pub(crate) fn lease_keys(&self, id: LeaseId) -> Option<Vec<Bytes>> {
-        self.leases.contains(&id).then(|| self.attached(id))
+    /// The seconds left and the keys; `None` for a lease that does not exist.
+    pub(crate) fn lease(&self, id: LeaseId) -> Option<(i64, Vec<Bytes>)> {
+        let lease = self.leases.get(&id)?;
+        Some(((lease.expiry - self.seconds) as i64, self.attached(id)))
     }
 
     fn attached(&self, id: LeaseId) -> Vec<Bytes> {
@@ -133,16 +163,51 @@ impl Naive {
         kvs.map(|kv| kv.key.clone()).collect()
     }
 
+    pub(crate) fn put(&mut self, put: &PutRequest) -> Result<(Header, PutResponse), Kind> {
+        let request = TxnRequest::new([put.clone().into()]);
+        well_formed(&request, MAX_TXN_OPS)?;
+        self.has_lease(put)?;
+        let response = self.txn(&request)?;
+        match response.responses.into_iter().next() {
+            Some(TxnOpResponse::Put(answer)) => Ok((response.header, answer)),
+            other => panic!("not a put: {other:?}"),
+        }
+    }
+
+    pub(crate) fn delete(
+        &mut self,
+        delete: &DeleteRequest,
+    ) -> Result<(Header, DeleteResponse), Kind> {
+        let response = self.txn(&TxnRequest::new([delete.clone().into()]))?;
+        match response.responses.into_iter().next() {
+            Some(TxnOpResponse::Delete(answer)) => Ok((response.header, answer)),
+            other => panic!("not a deletion: {other:?}"),
+        }
+    }
+
+    fn has_lease(&self, put: &PutRequest) -> Result<(), Kind> {
+        if !put.lease.is_none() && !self.leases.contains_key(&put.lease) {
+            return Err(Kind::LeaseNotFound);
+        }
+        Ok(())
+    }
+
     pub(crate) fn txn(&mut self, request: &TxnRequest) -> Result<TxnResponse, Kind> {
         well_formed(request, MAX_TXN_OPS)?;
         written(&request.success)?;
         written(&request.failure)?;
-        self.applicable(request)?;
+        if self.version < EtcdVersion::V3_6 {
+            self.applicable(request, &|op| matches!(op, TxnOp::Put(_)))?;
+            self.applicable(request, &|op| matches!(op, TxnOp::Range(_)))?;
+        } else {
+            self.applicable(request, &|_| true)?;
+        }
         let mut run = Run {
             before: self.now(),
             states: &self.states,
             state: self.now().clone(),
             changes: Vec::new(),
+            version: self.version,
         };
         let mut response = run.txn(request)?;
         let Run { state, changes, .. } = run;
@@ -151,10 +216,15 @@ impl Naive {
         Ok(response)
     }
 
-    fn applicable(&self, request: &TxnRequest) -> Result<(), Kind> {
+    fn applicable(
+        &self,
+        request: &TxnRequest,
+        looks_at: &dyn Fn(&TxnOp) -> bool,
+    ) -> Result<(), Kind> {
         for op in branch(self.now(), request).1 {
             match op {
-                TxnOp::Range(range) => {
+                TxnOp::Txn(nested) => self.applicable(nested, looks_at)?,
+                TxnOp::Range(range) if looks_at(op) => {
                     let revision = range.revision.get();
                     if revision > self.current() {
                         return Err(Kind::FutureRevision);
@@ -163,17 +233,17 @@ impl Naive {
                         return Err(COMPACTED);
                     }
                 }
-                TxnOp::Put(put) => {
+                TxnOp::Put(put) if looks_at(op) => {
+                    if self.version >= EtcdVersion::V3_7 {
+                        self.has_lease(put)?;
+                    }
                     let keeps = put.ignore_value || put.ignore_lease;
                     if keeps && !self.now().contains_key(&put.key) {
                         return Err(Kind::KeyNotFound);
                     }
-                    if !put.lease.is_none() && !self.leases.contains(&put.lease) {
-                        return Err(Kind::LeaseNotFound);
-                    }
+                    self.has_lease(put)?;
                 }
-                TxnOp::Delete(_) => {}
-                TxnOp::Txn(nested) => self.applicable(nested)?,
+                TxnOp::Put(_) | TxnOp::Range(_) | TxnOp::Delete(_) => {}
             }
         }
         Ok(())
@@ -186,6 +256,7 @@ struct Run<'a> {
     states: &'a [State],
     state: State,
     changes: Vec<Event>,
+    version: EtcdVersion,
 }
 
 impl Run<'_> {
@@ -223,8 +294,8 @@ impl Run<'_> {
             ..Header::default()
         };
         match range.revision.get() {
-            revision @ 1.. => look(&self.states[revision as usize], range, header),
-            _ => look(&self.state, range, header),
+            revision @ 1.. => look(&self.states[revision as usize], range, header, self.version),
+            _ => look(&self.state, range, header, self.version),
         }
     }
 
@@ -260,21 +331,52 @@ fn tombstone(key: Bytes, revision: i64) -> Event {
     Event { kind: EventKind::Delete, kv, prev_kv: None }
 }
 
-fn look(state: &State, request: &RangeRequest, header: Header) -> RangeResponse {
-    let all: Vec<KeyValue> =
+fn look(
+    state: &State,
+    request: &RangeRequest,
+    header: Header,
+    version: EtcdVersion,
+) -> RangeResponse {
+    let mut kvs: Vec<KeyValue> =
         state.values().filter(|kv| request.range.contains(&kv.key)).cloned().collect();
-    let count = all.len() as i64;
+    let count = kvs.len() as i64;
     if request.count_only {
         return RangeResponse::new(header, Vec::new(), false, count);
     }
-    let mut kvs: Vec<KeyValue> =
-        all.into_iter().filter(|kv| kv.mod_revision >= request.min_mod_revision).collect();
-    let more = request.limit > 0 && kvs.len() as i64 > request.limit;
-    if more {
-        kvs.truncate(request.limit as usize);
+    let limit = if request.limit > 0 { request.limit as usize } else { usize::MAX - 1 };
+    let is = |bound: Revision| bound != Revision::ZERO;
+    let (min_mod, max_mod) = (request.min_mod_revision, request.max_mod_revision);
+    let (min_create, max_create) = (request.min_create_revision, request.max_create_revision);
+    let filtered = [min_mod, max_mod, min_create, max_create].into_iter().any(is);
+    kvs.retain(|kv| {
+        !(is(min_mod) && kv.mod_revision < min_mod
+            || is(max_mod) && kv.mod_revision > max_mod
+            || is(min_create) && kv.create_revision < min_create
+            || is(max_create) && kv.create_revision > max_create)
+    });
+    if request.sort_order == SortOrder::None && !filtered {
+        kvs.truncate(limit + 1);
     }
+    kvs.sort_by(|left, right| match request.sort_target {
+        SortTarget::Key => left.key.cmp(&right.key),
+        SortTarget::Version => left.version.cmp(&right.version),
+        SortTarget::CreateRevision => left.create_revision.cmp(&right.create_revision),
+        SortTarget::ModRevision => left.mod_revision.cmp(&right.mod_revision),
+        SortTarget::Value => left.value.cmp(&right.value),
+    });
+    // The order of equals is the store's: servers leave it open.
+    if request.sort_order == SortOrder::Descend {
+        kvs.reverse();
+    }
+    let more = kvs.len() > limit;
+    kvs.truncate(limit);
     if request.keys_only {
-        kvs.iter_mut().for_each(|kv| kv.value = Bytes::new());
+        for kv in &mut kvs {
+            kv.value = Bytes::new();
+            if version >= EtcdVersion::V3_7 && request.sort_target != SortTarget::Value {
+                kv.lease = LeaseId::NONE;
+            }
+        }
     }
     RangeResponse::new(header, kvs, more, count)
 }

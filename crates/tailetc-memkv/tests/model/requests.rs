@@ -4,32 +4,40 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use tailetc_core::backend::{
     Compare, CompareResult, CompareTarget, DeleteRequest, KeyRange, PutRequest, RangeRequest,
-    TxnOp, TxnRequest, WatchRequest,
+    SortOrder, SortTarget, TxnOp, TxnRequest, WatchRequest,
 };
 use tailetc_core::{LeaseId, Revision};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     Range(RangeRequest),
+    Put(PutRequest),
+    Delete(DeleteRequest),
     Txn(TxnRequest),
     Compact(Revision),
-    Grant(LeaseId),
+    /// With a time in seconds.
+    Grant(LeaseId, i64),
+    KeepAlive(LeaseId),
     Revoke(LeaseId),
     Watch(WatchRequest),
     /// Of the watch with this number, modulo their count.
     Drain(usize),
     RequestProgress(usize),
+    /// Of the clock, by seconds.
+    Advance(u64),
 }
 
 pub(crate) fn actions() -> impl Strategy<Value = Vec<Action>> {
     let action = prop_oneof![
-        8 => put().prop_map(|put| Action::Txn(TxnRequest::new([put.into()]))),
-        2 => delete().prop_map(|delete| Action::Txn(TxnRequest::new([delete.into()]))),
+        8 => put().prop_map(Action::Put),
+        2 => delete().prop_map(Action::Delete),
         10 => txn().prop_map(Action::Txn),
         3 => range().prop_map(Action::Range),
         2 => revision().prop_map(Action::Compact),
-        2 => lease().prop_map(Action::Grant),
+        3 => (lease(), -1_i64..12).prop_map(|(id, ttl)| Action::Grant(id, ttl)),
+        1 => lease().prop_map(Action::KeepAlive),
         1 => lease().prop_map(Action::Revoke),
+        2 => (0_u64..8).prop_map(Action::Advance),
         3 => watch().prop_map(Action::Watch),
         3 => any::<usize>().prop_map(Action::Drain),
         2 => any::<usize>().prop_map(Action::RequestProgress),
@@ -61,18 +69,35 @@ fn lease() -> impl Strategy<Value = LeaseId> {
 fn range() -> impl Strategy<Value = RangeRequest> {
     let at = prop_oneof![2 => Just(Revision::ZERO), 1 => revision()];
     let flag = || prop::bool::weighted(0.2);
-    let least = prop_oneof![3 => Just(Revision::ZERO), 1 => revision()];
-    (key_range(), at, -1_i64..4, flag(), flag(), least).prop_map(
-        |(range, at, limit, keys_only, count_only, least)| {
+    let bound = || prop_oneof![8 => Just(Revision::ZERO), 1 => revision()];
+    let bounds = (bound(), bound(), bound(), bound());
+    (key_range(), at, -1_i64..4, flag(), flag(), bounds, sort()).prop_map(
+        |(range, at, limit, keys_only, count_only, bounds, (target, order))| {
             let mut request = RangeRequest::new(range)
                 .with_revision(at)
                 .with_limit(limit)
-                .with_min_mod_revision(least);
+                .with_sort(target, order)
+                .with_min_mod_revision(bounds.0)
+                .with_max_mod_revision(bounds.1)
+                .with_min_create_revision(bounds.2)
+                .with_max_create_revision(bounds.3);
             request.keys_only = keys_only;
             request.count_only = count_only;
             request
         },
     )
+}
+
+fn sort() -> impl Strategy<Value = (SortTarget, SortOrder)> {
+    let target = select(vec![
+        SortTarget::Key,
+        SortTarget::Version,
+        SortTarget::CreateRevision,
+        SortTarget::ModRevision,
+        SortTarget::Value,
+    ]);
+    let order = select(vec![SortOrder::None, SortOrder::Ascend, SortOrder::Descend]);
+    prop_oneof![1 => Just((SortTarget::Key, SortOrder::None)), 1 => (target, order)]
 }
 
 fn put() -> impl Strategy<Value = PutRequest> {

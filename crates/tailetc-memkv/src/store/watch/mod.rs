@@ -1,0 +1,203 @@
+//! Watch streams (etcd: `server/storage/mvcc/watchable_store.go` and
+//! `server/etcdserver/api/v3rpc/watch.go`).
+//!
+//! A stream has watchers and a queue of what waits for its client. A watcher that is
+//! [synced](watcher::State) is in an [index](index::Index) by what it watches, in which a commit
+//! finds the watchers that it concerns and nobody else. What does not fit into the queue of a slow
+//! client is not kept: its watcher reads the log when the client has emptied the queue.
+//!
+//! What things cost, with w watchers and r revisions since a watcher's start:
+//!
+//! - a commit: O(log w) for each event, and O(1) for each event that concerns a watcher;
+//! - a watcher that catches up: see [`backlog`];
+//! - a request for progress, and a tick of periodic progress: O(watchers of the stream).
+
+mod backlog;
+mod delivery;
+mod fragment;
+mod index;
+mod intervals;
+mod message;
+mod progress;
+mod requests;
+mod stream;
+mod watcher;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tailetc_core::Revision;
+use tailetc_core::backend::Header;
+use tokio::time::Instant;
+
+use self::index::Index;
+pub(crate) use self::message::{CreateRequest, Poll, StreamRequest, StreamResponse};
+pub(crate) use self::stream::Signals;
+use self::stream::Stream;
+use super::Store;
+use super::change::Changes;
+use super::keys::Keys;
+use super::log::Log;
+use crate::fault::Fault;
+use crate::{EtcdVersion, MemKvOptions};
+
+/// etcd's lower bound (`server/etcdserver/api/v3rpc/watch.go`, `minWatchProgressInterval`).
+const MIN_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What gRPC may add to a request (etcd: `grpcOverheadBytes` in `server/embed/config.go`).
+const GRPC_OVERHEAD_BYTES: usize = 512 * 1024;
+
+/// Names a stream within its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct StreamId(u64);
+
+/// Names a watcher within its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct WatcherName {
+    stream: StreamId,
+    id: i64,
+}
+
+/// The open streams.
+#[derive(Debug)]
+pub(crate) struct Watches {
+    streams: HashMap<StreamId, Stream>,
+    next_stream: u64,
+    synced: Index,
+    rules: Rules,
+}
+
+/// What all streams of a store go by.
+#[derive(Debug)]
+struct Rules {
+    version: EtcdVersion,
+    /// How many responses may wait on a stream; answers to requests do not count.
+    buffer: usize,
+    progress_interval: Duration,
+    /// The size from which responses are sent in parts.
+    fragment_bytes: usize,
+    split_revisions: bool,
+}
+
+/// What watchers read.
+#[derive(Debug)]
+struct History<'a> {
+    /// The store's header.
+    header: Header,
+    compacted: Revision,
+    keys: &'a Keys,
+    log: &'a Log,
+}
+
+/// All that is around a stream.
+#[derive(Debug)]
+struct Surroundings<'a> {
+    id: StreamId,
+    history: History<'a>,
+    synced: &'a mut Index,
+    rules: &'a Rules,
+}
+
+impl Watches {
+    pub(super) fn new(options: &MemKvOptions) -> Self {
+        Self {
+            streams: HashMap::new(),
+            next_stream: 0,
+            synced: Index::default(),
+            rules: Rules {
+                version: options.imitate,
+                buffer: options.watch_buffer_revisions,
+                progress_interval: options.progress_notify_interval.max(MIN_PROGRESS_INTERVAL),
+                fragment_bytes: options.max_request_bytes.saturating_add(GRPC_OVERHEAD_BYTES),
+                split_revisions: options.has(Fault::SplitRevision),
+            },
+        }
+    }
+
+    /// Tells those concerned of the changes that made `revision`, which is the current one.
+    pub(super) fn committed(&mut self, revision: Revision, changes: &Changes) {
+        for (name, positions) in self.synced.concerned(changes) {
+            let Some(stream) = self.streams.get_mut(&name.stream) else {
+                continue;
+            };
+            let lost = stream.push(name.id, revision, changes, &positions, self.rules.buffer);
+            if let Some(wanted) = lost {
+                self.synced.remove(&wanted.range, name);
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Opens a stream without watchers.
+    pub(crate) fn open_stream(&mut self, now: Instant) -> (StreamId, Arc<Signals>) {
+        let watches = &mut self.watches;
+        let id = StreamId(watches.next_stream);
+        watches.next_stream += 1;
+        let stream = Stream::new(now, watches.rules.progress_interval);
+        let signals = stream.signals();
+        watches.streams.insert(id, stream);
+        (id, signals)
+    }
+
+    /// Ends a stream with its watchers and with all that its client has not taken.
+    pub(crate) fn close_stream(&mut self, id: StreamId) {
+        if let Some(stream) = self.watches.streams.remove(&id) {
+            stream.leave(id, &mut self.watches.synced);
+        }
+    }
+
+    /// Does what a client asks. The answer, if there is one, is on the stream.
+    ///
+    /// A client that asks without taking its answers makes them pile up: see
+    /// [`stream_has_room`](Self::stream_has_room).
+    pub(crate) fn stream_request(&mut self, id: StreamId, request: StreamRequest, now: Instant) {
+        if let Some((stream, mut around)) = self.stream(id) {
+            stream.request(request, &mut around, now);
+        }
+    }
+
+    /// Whether another request should be read from the client: as in etcd, not while 16 answers
+    /// wait. [`Signals::room`] tells when there is room again.
+    pub(crate) fn stream_has_room(&self, id: StreamId) -> bool {
+        self.watches.streams.get(&id).is_none_or(Stream::has_room)
+    }
+
+    /// How many watchers a stream has, those that a compaction ended included.
+    pub(crate) fn stream_watchers(&self, id: StreamId) -> usize {
+        self.watches.streams.get(&id).map_or(0, Stream::watchers)
+    }
+
+    /// What the client gets next.
+    pub(crate) fn stream_next(&mut self, id: StreamId, now: Instant) -> Poll {
+        match self.stream(id) {
+            Some((stream, mut around)) => stream.next(&mut around, now),
+            None => Poll::Idle(None),
+        }
+    }
+
+    #[cfg(test)]
+    fn has_no_watchers(&self) -> bool {
+        self.watches.synced.is_empty() && self.watches.streams.values().all(|s| s.watchers() == 0)
+    }
+
+    #[cfg(test)]
+    fn waiting_responses(&self) -> usize {
+        self.watches.streams.values().map(Stream::waiting).sum()
+    }
+
+    fn stream(&mut self, id: StreamId) -> Option<(&mut Stream, Surroundings<'_>)> {
+        let history = History {
+            header: self.header(),
+            compacted: self.compacted,
+            keys: &self.keys,
+            log: &self.log,
+        };
+        let Watches { streams, synced, rules, .. } = &mut self.watches;
+        Some((streams.get_mut(&id)?, Surroundings { id, history, synced, rules }))
+    }
+}
