@@ -1,4 +1,8 @@
 //! Tools to test code that stands on tailetc, and to test backends of it.
+//!
+//! - [`conformance`]: what every backend must do, as tests with a name each. A backend runs them
+//!   with a fixture and one macro.
+//! - [`etcd_server`]: a real etcd server for one test, which ends with it.
 
 pub mod conformance;
 pub mod etcd_server;

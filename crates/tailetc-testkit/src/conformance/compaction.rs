@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
-use tailetc_core::backend::{BackendErrorKind, KeyRange, KvBackend, RangeRequest};
+use tailetc_core::backend::{
+    BackendErrorKind, Compare, CompareResult, CompareTarget, DeleteRequest, KeyRange, KvBackend,
+    PutRequest, RangeRequest, TxnRequest,
+};
 
-use super::support::{Store, keys, pair, put, refused, refused_as_compacted, rev, text};
+use super::support::{
+    Store, delete, deleted, keys, pair, put, refused, refused_as_compacted, rev, text, written,
+};
 
 fn at(revision: i64) -> RangeRequest {
     RangeRequest::new(KeyRange::all()).with_revision(rev(revision))
@@ -22,6 +27,8 @@ async fn some_history(backend: Arc<dyn KvBackend>) -> Store {
 }
 
 /// After a compaction, its revision and all later ones read as before; earlier ones are refused.
+///
+/// Rules: C2, G2.
 pub async fn compaction_keeps_its_revision_and_later_ones(backend: Arc<dyn KvBackend>) {
     let store = some_history(backend).await;
     let mut before = Vec::new();
@@ -40,6 +47,8 @@ pub async fn compaction_keeps_its_revision_and_later_ones(backend: Arc<dyn KvBac
 }
 
 /// A compaction takes no revision and answers with the current one.
+///
+/// Rules: C4.
 pub async fn compaction_answers_with_the_current_revision(backend: Arc<dyn KvBackend>) {
     let store = some_history(backend).await;
     assert_eq!(store.compact(3).await.revision, rev(6));
@@ -47,6 +56,8 @@ pub async fn compaction_answers_with_the_current_revision(backend: Arc<dyn KvBac
 }
 
 /// The current state does not change, metadata included.
+///
+/// Rules: C2.
 pub async fn compaction_leaves_the_current_state_alone(backend: Arc<dyn KvBackend>) {
     let store = some_history(backend).await;
     store.compact(6).await;
@@ -59,6 +70,8 @@ pub async fn compaction_leaves_the_current_state_alone(backend: Arc<dyn KvBacken
 }
 
 /// The current revision may be compacted and is readable afterwards.
+///
+/// Rules: C1, C2.
 pub async fn compaction_of_the_current_revision_is_taken(backend: Arc<dyn KvBackend>) {
     let store = some_history(backend).await;
     store.compact(6).await;
@@ -67,6 +80,8 @@ pub async fn compaction_of_the_current_revision_is_taken(backend: Arc<dyn KvBack
 }
 
 /// A compaction at or below the last one is refused as compacted, a negative one too.
+///
+/// Rules: C1, X-P.
 pub async fn compaction_at_or_below_the_last_one_is_refused(backend: Arc<dyn KvBackend>) {
     let store = some_history(backend).await;
     store.compact(4).await;
@@ -78,6 +93,8 @@ pub async fn compaction_at_or_below_the_last_one_is_refused(backend: Arc<dyn KvB
 }
 
 /// A revision that the store has not reached cannot be compacted.
+///
+/// Rules: C1.
 pub async fn compaction_of_a_future_revision_is_refused(backend: Arc<dyn KvBackend>) {
     let store = some_history(backend).await;
     for revision in [7, 1_000_000] {
@@ -89,6 +106,8 @@ pub async fn compaction_of_a_future_revision_is_refused(backend: Arc<dyn KvBacke
 
 /// A store that was never compacted takes a compaction at 0 once, and one at 1 after it, but none
 /// below 0.
+///
+/// Rules: R1, C1, X-P.
 pub async fn compaction_of_a_fresh_store_begins_at_zero(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let negative = store.try_compact(-1).await;
@@ -101,6 +120,8 @@ pub async fn compaction_of_a_fresh_store_begins_at_zero(backend: Arc<dyn KvBacke
 }
 
 /// Generations before the compaction are gone, and the later ones keep their metadata.
+///
+/// Rules: R6, C2.
 pub async fn compaction_forgets_earlier_generations(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -114,6 +135,8 @@ pub async fn compaction_forgets_earlier_generations(backend: Arc<dyn KvBackend>)
 }
 
 /// Writing goes on during repeated compactions, and every revision since the last is readable.
+///
+/// Rules: C2.
 pub async fn compaction_after_each_write_keeps_the_rest(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     for round in 2..30_i64 {
@@ -125,4 +148,106 @@ pub async fn compaction_after_each_write_keeps_the_rest(backend: Arc<dyn KvBacke
             refused_as_compacted(store.try_range(at(round - 3)).await, round - 2);
         }
     }
+}
+
+/// A store that was never compacted takes a compaction at 1 at once, and then none at 0.
+///
+/// Rules: C1, X-P.
+pub async fn compaction_of_a_fresh_store_may_begin_at_one(backend: Arc<dyn KvBackend>) {
+    let store = Store::new(backend);
+    assert_eq!(store.compact(1).await.revision, rev(1));
+    for revision in [1, 0, -1] {
+        refused_as_compacted(store.try_compact(revision).await, 1);
+    }
+    let refusal = store.try_compact(2).await;
+    refused(refusal, BackendErrorKind::FutureRevision, text::FUTURE);
+    assert_eq!(store.range(at(1)).await.count, 0);
+}
+
+/// At a compaction revision that deleted a key, the key reads as absent, and so later.
+///
+/// Rules: C2, C3.
+pub async fn compaction_of_a_deletion_leaves_its_key_absent(backend: Arc<dyn KvBackend>) {
+    let store = Store::new(backend);
+    store.run([put("a", "1"), put("b", "1")]).await;
+    store.delete(KeyRange::key("a")).await;
+    store.put("b", "2").await;
+    store.compact(3).await;
+    for revision in [3, 4] {
+        assert_eq!(keys(&store.range(at(revision)).await.kvs), ["b"], "at {revision}");
+    }
+    store.compact(4).await;
+    store.put("a", "2").await;
+    assert_eq!(store.get("a").await, Some(pair("a", "2", 5, 5, 1)));
+}
+
+/// A pair that was last written long before the compaction revision is readable at it, unchanged.
+///
+/// Rules: C2.
+pub async fn compaction_keeps_pairs_written_long_before(backend: Arc<dyn KvBackend>) {
+    let store = Store::new(backend);
+    store.put("old", "1").await;
+    for _ in 0..20 {
+        store.put("a", "").await;
+    }
+    store.compact(20).await;
+    for revision in [20, 22] {
+        let old = &store.range(at(revision)).await.kvs[1];
+        assert_eq!(old, &pair("old", "1", 2, 2, 1));
+    }
+}
+
+/// Of a key that was written and deleted in one transaction the last word counts, after a
+/// compaction as before. (No case compacts exactly the revision of a transaction that deleted a key
+/// and then put it: etcd from 3.4.34 and 3.5.16 on loses the pair, and ends when it is read.)
+///
+/// Rules: C2, C3, T11.
+pub async fn compaction_after_a_txn_that_replaces_a_key_keeps_its_last_state(
+    backend: Arc<dyn KvBackend>,
+) {
+    let store = Store::new(backend);
+    store.put("a", "1").await;
+    store.run([delete(KeyRange::from_key("a")), put("a", "2")]).await;
+    store.run([put("b", "1"), delete(KeyRange::from_key("b"))]).await;
+    store.put("c", "").await;
+    store.compact(4).await;
+    assert_eq!(store.range(at(4)).await.kvs, [pair("a", "2", 3, 3, 1)]);
+    assert_eq!(keys(&store.range(at(5)).await.kvs), ["a", "c"]);
+    assert_eq!(store.put("b", "2").await, rev(6));
+    assert_eq!(store.get("b").await, Some(pair("b", "2", 6, 6, 1)));
+}
+
+/// The pair before a write is the present one and does not depend on history.
+///
+/// Rules: C2, P4.
+pub async fn compaction_leaves_the_pairs_before_writes_alone(backend: Arc<dyn KvBackend>) {
+    let store = Store::new(backend);
+    store.run([put("a", "1"), put("b", "1")]).await;
+    store.put("c", "").await;
+    store.compact(3).await;
+    let response = store
+        .run([
+            PutRequest::new("a", "2").with_prev_kv().into(),
+            DeleteRequest::new(KeyRange::key("b")).with_prev_kv().into(),
+        ])
+        .await;
+    assert_eq!(written(&response, 0).prev_kv, Some(pair("a", "1", 2, 2, 1)));
+    assert_eq!(deleted(&response, 1).prev_kvs, [pair("b", "1", 2, 2, 1)]);
+}
+
+/// Conditions look at the present pairs, metadata and all, whatever was compacted.
+///
+/// Rules: C2, T2.
+pub async fn compaction_leaves_conditions_alone(backend: Arc<dyn KvBackend>) {
+    let store = some_history(backend).await;
+    store.compact(6).await;
+    let is = |target| Compare::new(KeyRange::key("a"), target, CompareResult::Equal);
+    let conditions = [
+        is(CompareTarget::Version(3)),
+        is(CompareTarget::CreateRevision(rev(2))),
+        is(CompareTarget::ModRevision(rev(5))),
+        is(CompareTarget::Value("3".into())),
+        Compare::mod_revision("b", rev(0)),
+    ];
+    assert!(store.txn(TxnRequest::default().when(conditions)).await.succeeded);
 }

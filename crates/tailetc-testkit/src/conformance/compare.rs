@@ -54,6 +54,8 @@ async fn key_written_three_times(backend: Arc<dyn KvBackend>) -> Store {
 }
 
 /// Versions compare as numbers; an absent key has version 0.
+///
+/// Rules: T2, T3.
 pub async fn compare_of_version_follows_the_number(backend: Arc<dyn KvBackend>) {
     let store = key_written_three_times(backend).await;
     numbers(&store, "a", CompareTarget::Version, 3).await;
@@ -61,6 +63,8 @@ pub async fn compare_of_version_follows_the_number(backend: Arc<dyn KvBackend>) 
 }
 
 /// Create revisions compare as numbers; an absent key has 0.
+///
+/// Rules: T2, T3.
 pub async fn compare_of_create_revision_follows_the_number(backend: Arc<dyn KvBackend>) {
     let store = key_written_three_times(backend).await;
     let target = |n| CompareTarget::CreateRevision(rev(n));
@@ -69,6 +73,8 @@ pub async fn compare_of_create_revision_follows_the_number(backend: Arc<dyn KvBa
 }
 
 /// Mod revisions compare as numbers; an absent key has 0.
+///
+/// Rules: T2, T3.
 pub async fn compare_of_mod_revision_follows_the_number(backend: Arc<dyn KvBackend>) {
     let store = key_written_three_times(backend).await;
     let target = |n| CompareTarget::ModRevision(rev(n));
@@ -77,6 +83,8 @@ pub async fn compare_of_mod_revision_follows_the_number(backend: Arc<dyn KvBacke
 }
 
 /// Leases compare as numbers; a key without one, and an absent key, have 0.
+///
+/// Rules: T2, T3.
 pub async fn compare_of_lease_follows_the_number(backend: Arc<dyn KvBackend>) {
     let store = key_written_three_times(backend).await;
     let lease = store.grant(70, 60).await.id;
@@ -88,6 +96,8 @@ pub async fn compare_of_lease_follows_the_number(backend: Arc<dyn KvBackend>) {
 }
 
 /// Values compare bytewise, a prefix before what it is a prefix of.
+///
+/// Rules: T2, T5.
 pub async fn compare_of_value_is_bytewise(backend: Arc<dyn KvBackend>) {
     let store = key_written_three_times(backend).await;
     let given: [&[u8]; 8] = [b"", b"\0", b"l\xff", b"m", b"m\0", b"mm", b"n", b"\xff\xff"];
@@ -101,6 +111,8 @@ pub async fn compare_of_value_is_bytewise(backend: Arc<dyn KvBackend>) {
 }
 
 /// Every comparison of the value of an absent key is false, that for difference too.
+///
+/// Rules: T3.
 pub async fn compare_of_value_of_an_absent_key_is_false(backend: Arc<dyn KvBackend>) {
     let store = key_written_three_times(backend).await;
     for given in ["", "m"] {
@@ -113,6 +125,8 @@ pub async fn compare_of_value_of_an_absent_key_is_false(backend: Arc<dyn KvBacke
 }
 
 /// An empty value is a value and not an absent key.
+///
+/// Rules: T3, T5.
 pub async fn compare_of_an_empty_value_tells_it_from_an_absent_key(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "").await;
@@ -125,6 +139,8 @@ pub async fn compare_of_an_empty_value_tells_it_from_an_absent_key(backend: Arc<
 }
 
 /// A deleted key compares as absent, whatever it was before.
+///
+/// Rules: R6, T3.
 pub async fn compare_of_a_deleted_key_sees_it_absent(backend: Arc<dyn KvBackend>) {
     let store = key_written_three_times(backend).await;
     store.delete(KeyRange::key("a")).await;
@@ -137,6 +153,8 @@ pub async fn compare_of_a_deleted_key_sees_it_absent(backend: Arc<dyn KvBackend>
 }
 
 /// Conditions are joined by "and"; none at all hold.
+///
+/// Rules: T1.
 pub async fn compares_must_all_hold(backend: Arc<dyn KvBackend>) {
     let store = key_written_three_times(backend).await;
     let (yes, no) = (|| exists("a"), || absent("a"));
@@ -154,6 +172,8 @@ pub async fn compares_must_all_hold(backend: Arc<dyn KvBackend>) {
 }
 
 /// A condition on a range holds if it does for every key of the range.
+///
+/// Rules: T4.
 pub async fn compare_of_a_range_must_hold_for_every_key(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     for key in ["p/1", "p/2", "p/3", "q"] {
@@ -176,6 +196,8 @@ pub async fn compare_of_a_range_must_hold_for_every_key(backend: Arc<dyn KvBacke
 }
 
 /// A range without keys, be it that none exist or that it is reversed, compares as one absent key.
+///
+/// Rules: T4, X-C.
 pub async fn compare_of_a_range_without_keys_is_that_of_an_absent_key(backend: Arc<dyn KvBackend>) {
     let store = key_written_three_times(backend).await;
     for range in [
@@ -195,6 +217,8 @@ pub async fn compare_of_a_range_without_keys_is_that_of_an_absent_key(backend: A
 }
 
 /// "Not written since" notices creations and updates in the range, and nothing outside it.
+///
+/// Rules: T4.
 pub async fn compare_of_a_range_notices_later_writes(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.run([put("p/1", ""), put("p/2", "")]).await;
@@ -211,6 +235,8 @@ pub async fn compare_of_a_range_notices_later_writes(backend: Arc<dyn KvBackend>
 }
 
 /// Conditions look at the state before the transaction.
+///
+/// Rules: T6.
 pub async fn compare_does_not_see_the_writes_of_its_txn(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -222,6 +248,8 @@ pub async fn compare_does_not_see_the_writes_of_its_txn(backend: Arc<dyn KvBacke
 }
 
 /// The usual guard: a write only if the key is as it was read.
+///
+/// Rules: T2.
 pub async fn compare_of_mod_revision_guards_a_write(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let guarded = |revision, value: &'static str| {
@@ -235,6 +263,8 @@ pub async fn compare_of_mod_revision_guards_a_write(backend: Arc<dyn KvBackend>)
 }
 
 /// A condition needs a key.
+///
+/// Rules: R8, X-B.
 pub async fn compare_of_an_empty_key_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     for range in [KeyRange::key(""), KeyRange::from_wire("", "b")] {

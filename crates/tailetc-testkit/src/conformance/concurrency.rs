@@ -38,6 +38,8 @@ async fn read_counter(store: &Store) -> (u64, Revision) {
 
 /// Increments guarded by the mod revision that was read: none is lost, whoever loses a race tries
 /// again.
+///
+/// Rules: T2, B5.
 pub async fn increments_with_guards_are_never_lost(backend: Arc<dyn KvBackend>) {
     const EACH: u64 = 5;
     let store = Store::new(backend);
@@ -60,6 +62,8 @@ pub async fn increments_with_guards_are_never_lost(backend: Arc<dyn KvBackend>) 
 }
 
 /// Of many that create the same key if it is absent, one wins, and the key is the winner's.
+///
+/// Rules: T1, B5.
 pub async fn creation_raced_for_has_one_winner(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     for round in ["a", "b", "c", "d"] {
@@ -81,6 +85,8 @@ pub async fn creation_raced_for_has_one_winner(backend: Arc<dyn KvBackend>) {
 }
 
 /// Writers at once get a revision each, without gaps.
+///
+/// Rules: R2, B5.
 pub async fn writes_at_once_take_a_revision_each(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let revisions = in_tasks(&store, |store: Store, task| async move {
@@ -98,6 +104,8 @@ pub async fn writes_at_once_take_a_revision_each(backend: Arc<dyn KvBackend>) {
 }
 
 /// A reader never sees a part of a transaction, in one read nor in one old revision.
+///
+/// Rules: R2, G2.
 pub async fn txn_is_never_seen_in_part(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.run([put("x", "0"), put("y", "0")]).await;
@@ -120,6 +128,8 @@ pub async fn txn_is_never_seen_in_part(backend: Arc<dyn KvBackend>) {
 }
 
 /// A transaction whose future is dropped was applied wholly or not at all.
+///
+/// Rules: B2.
 pub async fn txn_dropped_midway_is_whole_or_absent(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     for round in 0..20_u64 {
@@ -144,6 +154,8 @@ pub async fn txn_dropped_midway_is_whole_or_absent(backend: Arc<dyn KvBackend>) 
 }
 
 /// A watch delivers what many write at once in one order, each once, as the store then reads.
+///
+/// Rules: W8, B5.
 pub async fn watch_during_writes_at_once_agrees_with_the_store(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let mut follow = store.follow(KeyRange::all(), 2).await;

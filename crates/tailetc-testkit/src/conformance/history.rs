@@ -45,6 +45,8 @@ fn are_all_pairs(events: &[Event], first: i64, last: i64) {
 }
 
 /// A watch from the past replays every change since, then goes on with the new ones.
+///
+/// Rules: W4, W10.
 pub async fn watch_from_the_past_replays_and_goes_on(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -59,6 +61,8 @@ pub async fn watch_from_the_past_replays_and_goes_on(backend: Arc<dyn KvBackend>
 }
 
 /// A replay from the very first revision shows the pairs before as they were.
+///
+/// Rules: W12.
 pub async fn watch_from_the_past_shows_the_pairs_before(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -77,6 +81,8 @@ pub async fn watch_from_the_past_shows_the_pairs_before(backend: Arc<dyn KvBacke
 }
 
 /// A backlog of 2,500 revisions is delivered in order, each once, no transaction split.
+///
+/// Rules: W8, W10, X-N.
 pub async fn watch_with_a_long_backlog_delivers_each_revision_once(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     write_until(&store, BACKLOG + 1).await;
@@ -86,6 +92,8 @@ pub async fn watch_with_a_long_backlog_delivers_each_revision_once(backend: Arc<
 }
 
 /// What is written while a watch catches up comes after the backlog, each once.
+///
+/// Rules: W10, X-N.
 pub async fn watch_catching_up_delivers_what_is_written_meanwhile(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     write_until(&store, 1_500).await;
@@ -95,6 +103,8 @@ pub async fn watch_catching_up_delivers_what_is_written_meanwhile(backend: Arc<d
 }
 
 /// A watch that few of many revisions concern finds them all.
+///
+/// Rules: W10, X-N.
 pub async fn watch_of_a_rare_key_finds_it_in_a_long_backlog(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let mut expected = Vec::new();
@@ -111,6 +121,8 @@ pub async fn watch_of_a_rare_key_finds_it_in_a_long_backlog(backend: Arc<dyn KvB
 
 /// A watch may begin exactly at the compaction revision. The pair before an event of that revision
 /// is gone; that before later ones is there.
+///
+/// Rules: W6, W12, X-M.
 pub async fn watch_from_the_compaction_revision_delivers_it(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     for value in ["1", "2", "3"] {
@@ -125,6 +137,8 @@ pub async fn watch_from_the_compaction_revision_delivers_it(backend: Arc<dyn KvB
 }
 
 /// A watch from below the compaction revision fails and names that revision.
+///
+/// Rules: W6, X-D.
 pub async fn watch_from_below_the_compaction_revision_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     for value in ["1", "2", "3"] {
@@ -138,6 +152,8 @@ pub async fn watch_from_below_the_compaction_revision_is_refused(backend: Arc<dy
 }
 
 /// A refused watch does not block a new one.
+///
+/// Rules: W6, X-F.
 pub async fn watch_after_a_refused_one_works(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -151,6 +167,8 @@ pub async fn watch_after_a_refused_one_works(backend: Arc<dyn KvBackend>) {
 }
 
 /// A watch that is up to date goes on over a compaction of the current revision.
+///
+/// Rules: X-J.
 pub async fn watch_up_to_date_survives_a_compaction(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let mut follow = store.follow(KeyRange::all(), 2).await;
@@ -162,6 +180,8 @@ pub async fn watch_up_to_date_survives_a_compaction(backend: Arc<dyn KvBackend>)
 }
 
 /// A watch from the future goes on over compactions before its start.
+///
+/// Rules: X-J.
 pub async fn watch_from_the_future_survives_a_compaction(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let mut follow = store.follow(KeyRange::all(), 5).await;
@@ -176,6 +196,8 @@ pub async fn watch_from_the_future_survives_a_compaction(backend: Arc<dyn KvBack
 
 /// A watch that a compaction overtakes during its catch-up delivers everything, or the first part
 /// without a gap and then that it is compacted, with the revision.
+///
+/// Rules: W7.
 pub async fn watch_overtaken_by_compaction_ends_without_a_gap(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     write_until(&store, 2_200).await;
@@ -202,6 +224,8 @@ pub async fn watch_overtaken_by_compaction_ends_without_a_gap(backend: Arc<dyn K
 
 /// A consumer that does not read while much is written, and history is compacted, loses nothing
 /// unnoticed.
+///
+/// Rules: W7, W22, X-O.
 pub async fn watch_of_a_slow_consumer_ends_without_a_gap(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let mut follow = store.follow(KeyRange::all(), 2).await;
@@ -228,6 +252,8 @@ pub async fn watch_of_a_slow_consumer_ends_without_a_gap(backend: Arc<dyn KvBack
 
 /// A watch opened anew at the revision after the last delivered one neither repeats nor misses
 /// anything, while the store is written all the time.
+///
+/// Rules: W4.
 pub async fn watch_resumed_after_the_last_revision_is_gapless(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let (writer, last) = (store.clone(), 400);
@@ -255,6 +281,8 @@ async fn some_events(follow: &mut Follow) -> Vec<Event> {
 }
 
 /// After its first error a watch fails again or delivers nothing, but does not panic.
+///
+/// Rules: B4.
 pub async fn watch_after_its_first_error_does_not_panic(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -279,4 +307,66 @@ pub async fn watch_after_its_first_error_does_not_panic(backend: Arc<dyn KvBacke
         }
     };
     assert!(matches!(error.kind(), BackendErrorKind::Compacted { .. }), "{error}");
+}
+
+/// A backlog of just under, exactly, and just over what etcd sends in one response.
+///
+/// Rules: W10, X-N.
+pub async fn watch_with_a_backlog_of_about_one_batch_delivers_all_of_it(
+    backend: Arc<dyn KvBackend>,
+) {
+    let store = Store::new(backend);
+    write_until(&store, 1_003).await;
+    for start in [5, 4, 3] {
+        let events = store.follow(KeyRange::all(), start).await.until(rev(1_003)).await;
+        are_all_pairs(&events, start, 1_003);
+    }
+}
+
+/// The header of each response of a long backlog is at or above its last event, does not go back,
+/// and is never ahead of the store. It is no position: to resume from it would lose events.
+///
+/// Rules: R9, W10.
+pub async fn watch_with_a_long_backlog_has_headers_ahead_of_its_events(
+    backend: Arc<dyn KvBackend>,
+) {
+    let store = Store::new(backend);
+    write_until(&store, BACKLOG).await;
+    let mut follow = store.follow(KeyRange::all(), 2).await;
+    let (mut reached, mut last_header) = (1, Revision::ZERO);
+    while reached < BACKLOG {
+        if let WatchResponse::Events { header, events } = accepted("the watch", follow.next().await)
+        {
+            let next = events.last().map_or(reached, |event| event.revision().get());
+            are_all_pairs(&events, reached + 1, next);
+            reached = next;
+            assert!(header.revision >= last_header, "{header:?} after {last_header}");
+            assert!(header.revision <= rev(BACKLOG), "{header:?}");
+            last_header = header.revision;
+        }
+    }
+}
+
+/// A backlog of several megabytes, more than etcd puts into one message (it sends fragments),
+/// arrives whole: no transaction is split, no value cut.
+///
+/// Rules: W8, W14, X-K.
+pub async fn watch_with_a_backlog_of_megabytes_delivers_each_revision_whole(
+    backend: Arc<dyn KvBackend>,
+) {
+    let store = Store::new(backend);
+    let size = store.capabilities().max_request_bytes.min(1_572_864) / 3;
+    for byte in [b'1', b'2', b'3', b'4', b'5', b'6'] {
+        let value = vec![byte; size];
+        store.run([put("a", value.clone()), put("b", value)]).await;
+    }
+    let request = WatchRequest::new(KeyRange::all(), rev(2)).with_prev_kv();
+    let events = store.follow_request(request).await.until(rev(7)).await;
+    are_all_pairs(&events, 2, 7);
+    for event in &events {
+        let byte = b'0' + event.revision().get() as u8 - 1;
+        assert!(event.kv.value == vec![byte; size], "at {}", event.revision());
+        let before = event.prev_kv.as_ref().map(|kv| kv.value.len());
+        assert_eq!(before, (byte > b'1').then_some(size));
+    }
 }

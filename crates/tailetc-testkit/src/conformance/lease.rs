@@ -18,6 +18,8 @@ use super::support::{
 const MAX_TTL: i64 = 9_000_000_000;
 
 /// Without a chosen identifier the store picks one, positive and new each time.
+///
+/// Rules: L1.
 pub async fn lease_without_identifier_gets_a_positive_one(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let first = store.grant(0, 60).await;
@@ -28,6 +30,8 @@ pub async fn lease_without_identifier_gets_a_positive_one(backend: Arc<dyn KvBac
 }
 
 /// A chosen identifier is kept, a negative one too.
+///
+/// Rules: L1.
 pub async fn lease_with_identifier_keeps_it(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     for id in [1, 77, i64::MAX, -5] {
@@ -38,6 +42,8 @@ pub async fn lease_with_identifier_keeps_it(backend: Arc<dyn KvBackend>) {
 }
 
 /// An identifier in use is refused, and the first lease is left alone; after its end it is free.
+///
+/// Rules: L1, L2, X-B.
 pub async fn lease_with_a_taken_identifier_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let lease = store.grant(7, 60).await.id;
@@ -51,6 +57,8 @@ pub async fn lease_with_a_taken_identifier_is_refused(backend: Arc<dyn KvBackend
 }
 
 /// The longest time is granted; a longer one is refused, before the identifier is looked at.
+///
+/// Rules: L1, X-B.
 pub async fn lease_with_too_long_a_time_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     assert_eq!(store.grant(7, MAX_TTL).await.ttl_seconds, MAX_TTL);
@@ -65,6 +73,8 @@ pub async fn lease_with_too_long_a_time_is_refused(backend: Arc<dyn KvBackend>) 
 }
 
 /// Too short a time, none at all, or a negative one is raised to the store's least.
+///
+/// Rules: L1.
 pub async fn lease_with_too_short_a_time_is_raised(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let least = store.grant(0, 1).await.ttl_seconds;
@@ -75,6 +85,8 @@ pub async fn lease_with_too_short_a_time_is_raised(backend: Arc<dyn KvBackend>) 
 }
 
 /// A put attaches its key, which shows the lease and is listed by it.
+///
+/// Rules: R7, L5.
 pub async fn lease_of_a_put_shows_on_key_and_lease(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let lease = store.grant(0, 60).await.id;
@@ -93,6 +105,8 @@ pub async fn lease_of_a_put_shows_on_key_and_lease(backend: Arc<dyn KvBackend>) 
 }
 
 /// A put replaces the lease: by another, by the same, by none. A deletion detaches.
+///
+/// Rules: R7.
 pub async fn lease_of_a_key_is_replaced_by_each_write(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let first = store.grant(0, 60).await.id;
@@ -115,6 +129,8 @@ pub async fn lease_of_a_key_is_replaced_by_each_write(backend: Arc<dyn KvBackend
 }
 
 /// A put with an unknown lease is refused and changes nothing.
+///
+/// Rules: P3, X-B.
 pub async fn lease_unknown_to_the_store_is_refused_in_a_put(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -127,6 +143,8 @@ pub async fn lease_unknown_to_the_store_is_refused_in_a_put(backend: Arc<dyn KvB
 }
 
 /// A revocation deletes the keys in one revision and in key order, by ordinary deletions.
+///
+/// Rules: L2, L7.
 pub async fn lease_revoked_deletes_its_keys_in_one_revision(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let lease = store.grant(0, 60).await.id;
@@ -144,6 +162,8 @@ pub async fn lease_revoked_deletes_its_keys_in_one_revision(backend: Arc<dyn KvB
 }
 
 /// The deletions of a revocation carry the pairs before if asked for.
+///
+/// Rules: L2, W12.
 pub async fn lease_revoked_shows_the_pairs_before_its_deletions(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let lease = store.grant(0, 60).await.id;
@@ -158,6 +178,8 @@ pub async fn lease_revoked_shows_the_pairs_before_its_deletions(backend: Arc<dyn
 }
 
 /// A lease that is not there cannot be revoked, nor revoked twice.
+///
+/// Rules: L2, X-B.
 pub async fn lease_unknown_to_the_store_is_refused_in_a_revocation(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let ended = store.grant(0, 60).await.id;
@@ -168,6 +190,8 @@ pub async fn lease_unknown_to_the_store_is_refused_in_a_revocation(backend: Arc<
 }
 
 /// A renewal gives the full time again; of an unknown lease there is none, without an error.
+///
+/// Rules: L4.
 pub async fn lease_renewed_has_its_full_time(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let lease = store.grant(0, 60).await.id;
@@ -179,6 +203,8 @@ pub async fn lease_renewed_has_its_full_time(backend: Arc<dyn KvBackend>) {
 }
 
 /// An unknown lease has no time left, without an error.
+///
+/// Rules: L5.
 pub async fn lease_unknown_to_the_store_has_no_time_to_live(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     assert_eq!(store.time_to_live(LeaseId::new(404)).await, None);
@@ -188,6 +214,8 @@ pub async fn lease_unknown_to_the_store_has_no_time_to_live(backend: Arc<dyn KvB
 }
 
 /// Keys are attached and detached by a transaction as a whole.
+///
+/// Rules: R7, L2.
 pub async fn lease_in_a_txn_follows_its_operations(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let lease = store.grant(0, 60).await.id;
@@ -207,6 +235,8 @@ async fn next_deletion(follow: &mut Follow) -> Vec<Event> {
 
 /// A lease of 2 s ends by itself, not before its time: its keys are deleted in a revision of their
 /// own, and it is unknown from then on. (etcd notices within half a second.)
+///
+/// Rules: L3, L4, L5.
 pub async fn lease_expired_deletes_its_keys(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let granted = Instant::now();
@@ -230,6 +260,8 @@ pub async fn lease_expired_deletes_its_keys(backend: Arc<dyn KvBackend>) {
 }
 
 /// Leases that expire together take a revision each, in no order.
+///
+/// Rules: L3.
 pub async fn leases_expired_together_take_a_revision_each(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     for key in ["a", "b", "c"] {
@@ -247,6 +279,8 @@ pub async fn leases_expired_together_take_a_revision_each(backend: Arc<dyn KvBac
 
 /// A lease renewed in time outlives its time; one granted at the same moment and not renewed does
 /// not.
+///
+/// Rules: L3, L4.
 pub async fn lease_renewed_in_time_outlives_one_that_is_not(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let kept = store.grant(0, 2).await.id;
@@ -271,6 +305,8 @@ pub async fn lease_renewed_in_time_outlives_one_that_is_not(backend: Arc<dyn KvB
 }
 
 /// A key detached from its lease survives the lease's expiry, which then takes no revision.
+///
+/// Rules: R7, L3.
 pub async fn lease_expired_leaves_detached_keys_alone(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let empty = store.grant(0, 2).await.id;

@@ -33,11 +33,28 @@ async fn ask(store: &Store, follow: &mut Follow) -> (Vec<Event>, Option<Revision
     (events, answered)
 }
 
+/// Asks until the answer is `revision`, if the store's answers can be relied on; else once. An answer
+/// to an earlier question may come first. With the events that came meanwhile.
+pub(super) async fn ask_until(store: &Store, follow: &mut Follow, revision: i64) -> Vec<Event> {
+    let (mut seen, mut answered) = ask(store, follow).await;
+    while store.capabilities().reliable_progress && answered < Some(rev(revision)) {
+        let (events, again) = ask(store, follow).await;
+        seen.extend(events);
+        answered = again;
+    }
+    if store.capabilities().reliable_progress {
+        assert_eq!(answered, Some(rev(revision)));
+    }
+    seen
+}
+
 fn revisions(events: &[Event]) -> Vec<i64> {
     events.iter().map(|event| event.revision().get()).collect()
 }
 
 /// A quiet watch that is asked for progress names the store's revision, and goes on.
+///
+/// Rules: W16, W18.
 pub async fn progress_of_a_quiet_watch_names_the_current_revision(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("elsewhere", "").await;
@@ -53,6 +70,8 @@ pub async fn progress_of_a_quiet_watch_names_the_current_revision(backend: Arc<d
 }
 
 /// Progress comes after every event at or below its revision.
+///
+/// Rules: W17, W18.
 pub async fn progress_comes_after_the_events_it_covers(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let reliable = store.capabilities().reliable_progress;
@@ -81,6 +100,8 @@ pub async fn progress_comes_after_the_events_it_covers(backend: Arc<dyn KvBacken
 }
 
 /// Asking during a long catch-up neither loses nor repeats an event, nor is the answer early.
+///
+/// Rules: W16, W17.
 pub async fn progress_asked_for_during_catch_up_is_not_early(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     for _ in 0..1_200 {
@@ -99,6 +120,8 @@ pub async fn progress_asked_for_during_catch_up_is_not_early(backend: Arc<dyn Kv
 }
 
 /// Progress never goes back, nor behind events delivered before it.
+///
+/// Rules: W18.
 pub async fn progress_never_goes_back(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let reliable = store.capabilities().reliable_progress;
@@ -121,6 +144,8 @@ pub async fn progress_never_goes_back(backend: Arc<dyn KvBackend>) {
 
 /// A watch from the future is not answered with a revision before its start, if progress is
 /// reliable; in any case it then delivers from its start on.
+///
+/// Rules: W16.
 pub async fn progress_of_a_watch_from_the_future_waits_for_its_start(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let mut follow = store.follow(KeyRange::all(), 4).await;
@@ -140,6 +165,8 @@ pub async fn progress_of_a_watch_from_the_future_waits_for_its_start(backend: Ar
 }
 
 /// Asking many times at once costs the watch no event.
+///
+/// Rules: W16.
 pub async fn progress_asked_for_many_times_loses_no_event(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let mut follow = store.follow(KeyRange::all(), 2).await;
@@ -152,6 +179,8 @@ pub async fn progress_asked_for_many_times_loses_no_event(backend: Arc<dyn KvBac
 }
 
 /// A watch that asks for unsolicited progress delivers the same events.
+///
+/// Rules: W15.
 pub async fn progress_notify_leaves_events_alone(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let request = WatchRequest::new(KeyRange::all(), rev(2)).with_progress_notify();

@@ -11,6 +11,8 @@ use tailetc_core::backend::{
 use super::support::{Store, delete, deleted, keys, nested, pair, put, rev, text, written};
 
 /// Any bytes are a value, none at all too.
+///
+/// Rules: R8.
 pub async fn put_of_any_bytes_keeps_them(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let every_byte: Vec<u8> = (0..=255).collect();
@@ -21,6 +23,8 @@ pub async fn put_of_any_bytes_keeps_them(backend: Arc<dyn KvBackend>) {
 }
 
 /// A put returns the pair before it if asked for, and nothing if the key was absent.
+///
+/// Rules: P4.
 pub async fn put_with_prev_kv_returns_the_pair_before(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let again = PutRequest::new("a", "new").with_prev_kv();
@@ -33,6 +37,8 @@ pub async fn put_with_prev_kv_returns_the_pair_before(backend: Arc<dyn KvBackend
 }
 
 /// Within a transaction, the pair before is that after the earlier operations.
+///
+/// Rules: P4.
 pub async fn put_with_prev_kv_sees_earlier_operations(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -43,6 +49,8 @@ pub async fn put_with_prev_kv_sees_earlier_operations(backend: Arc<dyn KvBackend
 }
 
 /// An empty key cannot be written.
+///
+/// Rules: R8, X-B.
 pub async fn put_of_an_empty_key_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let kind = BackendErrorKind::InvalidRequest;
@@ -50,6 +58,8 @@ pub async fn put_of_an_empty_key_is_refused(backend: Arc<dyn KvBackend>) {
 }
 
 /// Keeping the value replaces the lease and counts as a write.
+///
+/// Rules: P2, R7.
 pub async fn put_that_ignores_value_keeps_it(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let lease = store.grant(0, 60).await.id;
@@ -64,6 +74,8 @@ pub async fn put_that_ignores_value_keeps_it(backend: Arc<dyn KvBackend>) {
 }
 
 /// Keeping the lease replaces the value and counts as a write.
+///
+/// Rules: P2, R7.
 pub async fn put_that_ignores_lease_keeps_it(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let lease = store.grant(0, 60).await.id;
@@ -76,6 +88,8 @@ pub async fn put_that_ignores_lease_keeps_it(backend: Arc<dyn KvBackend>) {
 }
 
 /// Keeping both still takes a revision.
+///
+/// Rules: P2.
 pub async fn put_that_ignores_value_and_lease_still_writes(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -85,6 +99,8 @@ pub async fn put_that_ignores_value_and_lease_still_writes(backend: Arc<dyn KvBa
 }
 
 /// What is kept must not be given as well.
+///
+/// Rules: P1, X-B.
 pub async fn put_that_ignores_what_it_gives_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -98,6 +114,8 @@ pub async fn put_that_ignores_what_it_gives_is_refused(backend: Arc<dyn KvBacken
 }
 
 /// What does not exist cannot be kept.
+///
+/// Rules: P2, X-B.
 pub async fn put_that_ignores_parts_of_an_absent_key_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("b", "1").await;
@@ -110,6 +128,8 @@ pub async fn put_that_ignores_parts_of_an_absent_key_is_refused(backend: Arc<dyn
 }
 
 /// A deletion says how many keys it deleted.
+///
+/// Rules: P5, G1.
 pub async fn deletion_counts_its_keys(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let names = ["a", "b", "c", "d", "e", "f"];
@@ -125,6 +145,8 @@ pub async fn deletion_counts_its_keys(backend: Arc<dyn KvBackend>) {
 }
 
 /// A deletion returns the pairs as they were if asked for, in key order.
+///
+/// Rules: P5.
 pub async fn deletion_with_prev_kv_returns_the_pairs_in_key_order(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     for key in ["c", "a", "b"] {
@@ -141,6 +163,8 @@ pub async fn deletion_with_prev_kv_returns_the_pairs_in_key_order(backend: Arc<d
 }
 
 /// Within a transaction, the pairs before a deletion are those after the earlier operations.
+///
+/// Rules: P4, P5, T11.
 pub async fn deletion_with_prev_kv_sees_earlier_operations(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -151,6 +175,8 @@ pub async fn deletion_with_prev_kv_sees_earlier_operations(backend: Arc<dyn KvBa
 }
 
 /// An empty key cannot be deleted.
+///
+/// Rules: R8, X-B.
 pub async fn deletion_of_an_empty_key_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;

@@ -28,6 +28,8 @@ fn all() -> RangeRequest {
 }
 
 /// A single key gives its pair and nothing of its neighbours.
+///
+/// Rules: G1.
 pub async fn range_of_one_key_gives_only_that_key(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.run([put("a", "1"), put("a\0", "2"), put("ab", "3")]).await;
@@ -37,6 +39,8 @@ pub async fn range_of_one_key_gives_only_that_key(backend: Arc<dyn KvBackend>) {
 }
 
 /// An absent key is an empty answer, not an error.
+///
+/// Rules: G1.
 pub async fn range_of_an_absent_key_is_empty(backend: Arc<dyn KvBackend>) {
     let store = five_keys(backend).await;
     let response = store.range(RangeRequest::new(KeyRange::key("x"))).await;
@@ -46,6 +50,8 @@ pub async fn range_of_an_absent_key_is_empty(backend: Arc<dyn KvBackend>) {
 }
 
 /// A span includes its start and excludes its end, neither of which need exist.
+///
+/// Rules: G1.
 pub async fn range_of_a_span_excludes_its_end(backend: Arc<dyn KvBackend>) {
     let store = five_keys(backend).await;
     assert_eq!(keys_in(&store, KeyRange::span("b", "d")).await, ["b", "c"]);
@@ -54,6 +60,8 @@ pub async fn range_of_a_span_excludes_its_end(backend: Arc<dyn KvBackend>) {
 }
 
 /// A span whose end is not after its start is an empty answer, not an error.
+///
+/// Rules: G1.
 pub async fn range_of_a_reversed_span_is_empty(backend: Arc<dyn KvBackend>) {
     let store = five_keys(backend).await;
     for (start, end) in [("d", "b"), ("b", "b"), ("z", "a")] {
@@ -63,6 +71,8 @@ pub async fn range_of_a_reversed_span_is_empty(backend: Arc<dyn KvBackend>) {
 }
 
 /// A range end of one zero byte means everything from the key on (etcd: `range_end` `\0`).
+///
+/// Rules: G1.
 pub async fn range_from_a_key_gives_everything_after_it(backend: Arc<dyn KvBackend>) {
     let store = five_keys(backend).await;
     assert_eq!(keys_in(&store, KeyRange::from_key("c")).await, ["c", "d", "e"]);
@@ -71,6 +81,8 @@ pub async fn range_from_a_key_gives_everything_after_it(backend: Arc<dyn KvBacke
 }
 
 /// A prefix gives the keys that begin with it, itself included, and no other.
+///
+/// Rules: G1.
 pub async fn range_of_a_prefix_gives_the_keys_below_it(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     for key in ["a", "a/", "a/1", "a/\u{7f}", "a0", "b"] {
@@ -80,6 +92,8 @@ pub async fn range_of_a_prefix_gives_the_keys_below_it(backend: Arc<dyn KvBacken
 }
 
 /// Keys are bytes, ordered as such: zero bytes and 0xff included.
+///
+/// Rules: R8, G1.
 pub async fn range_orders_binary_keys_bytewise(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let sorted: [&[u8]; 8] =
@@ -99,6 +113,8 @@ pub async fn range_orders_binary_keys_bytewise(backend: Arc<dyn KvBackend>) {
 }
 
 /// Reading an empty key is malformed.
+///
+/// Rules: R8, X-B.
 pub async fn range_of_an_empty_key_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     for range in [KeyRange::key(""), KeyRange::from_wire("", "b")] {
@@ -108,6 +124,8 @@ pub async fn range_of_an_empty_key_is_refused(backend: Arc<dyn KvBackend>) {
 }
 
 /// A limit gives the first keys, says that there are more, and counts all of them.
+///
+/// Rules: G4.
 pub async fn range_with_limit_gives_the_first_keys(backend: Arc<dyn KvBackend>) {
     let store = five_keys(backend).await;
     for (limit, given, more) in [(1, 1, true), (4, 4, true), (5, 5, false), (6, 5, false)] {
@@ -118,6 +136,8 @@ pub async fn range_with_limit_gives_the_first_keys(backend: Arc<dyn KvBackend>) 
 }
 
 /// A limit of zero, or below, is no limit.
+///
+/// Rules: G4, X-Y.
 pub async fn range_with_limit_of_zero_or_less_gives_everything(backend: Arc<dyn KvBackend>) {
     let store = five_keys(backend).await;
     for limit in [0, -1, -7] {
@@ -128,6 +148,8 @@ pub async fn range_with_limit_of_zero_or_less_gives_everything(backend: Arc<dyn 
 }
 
 /// Counting gives no pairs, and the whole count whatever the limit; there are never more.
+///
+/// Rules: G8, X-Y.
 pub async fn range_that_counts_gives_no_pairs(backend: Arc<dyn KvBackend>) {
     let store = five_keys(backend).await;
     for limit in [0, 1, 5] {
@@ -140,6 +162,8 @@ pub async fn range_that_counts_gives_no_pairs(backend: Arc<dyn KvBackend>) {
 }
 
 /// Keys alone come without values but with their metadata.
+///
+/// Rules: G7.
 pub async fn range_of_keys_only_leaves_values_out(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -150,6 +174,8 @@ pub async fn range_of_keys_only_leaves_values_out(backend: Arc<dyn KvBackend>) {
 }
 
 /// A least mod revision filters the pairs but not the count.
+///
+/// Rules: G4.
 pub async fn range_with_least_mod_revision_leaves_count_alone(backend: Arc<dyn KvBackend>) {
     let store = five_keys(backend).await;
     store.put("a", "again").await;
@@ -163,6 +189,8 @@ pub async fn range_with_least_mod_revision_leaves_count_alone(backend: Arc<dyn K
 }
 
 /// With a least mod revision, the limit cuts what is left after the filter.
+///
+/// Rules: G4, G5.
 pub async fn range_with_least_mod_revision_and_limit_filters_first(backend: Arc<dyn KvBackend>) {
     let store = five_keys(backend).await;
     let filtered = all().with_min_mod_revision(rev(4));
@@ -175,6 +203,8 @@ pub async fn range_with_least_mod_revision_and_limit_filters_first(backend: Arc<
 }
 
 /// The filter on mod revisions of keys only looks at the pair, and counting ignores it.
+///
+/// Rules: G4, G7, G8.
 pub async fn range_with_least_mod_revision_combines_with_keys_and_count(
     backend: Arc<dyn KvBackend>,
 ) {
@@ -187,6 +217,8 @@ pub async fn range_with_least_mod_revision_combines_with_keys_and_count(
 }
 
 /// Every old revision reads as the store was then, deletions included, under a current header.
+///
+/// Rules: G2, G3.
 pub async fn range_at_an_old_revision_shows_the_store_as_it_was(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -212,6 +244,8 @@ pub async fn range_at_an_old_revision_shows_the_store_as_it_was(backend: Arc<dyn
 }
 
 /// Limit and filter at an old revision look at the pairs of that revision.
+///
+/// Rules: G2, G4.
 pub async fn range_at_an_old_revision_takes_limit_and_filter(backend: Arc<dyn KvBackend>) {
     let store = five_keys(backend).await;
     store.put("a", "again").await;
@@ -224,6 +258,8 @@ pub async fn range_at_an_old_revision_takes_limit_and_filter(backend: Arc<dyn Kv
 }
 
 /// A revision that the store has not reached is refused.
+///
+/// Rules: G2, X-B.
 pub async fn range_at_a_future_revision_is_refused(backend: Arc<dyn KvBackend>) {
     let store = five_keys(backend).await;
     for revision in [7, 1_000_000] {
@@ -234,6 +270,8 @@ pub async fn range_at_a_future_revision_is_refused(backend: Arc<dyn KvBackend>) 
 }
 
 /// A negative revision reads the current state, even after a compaction.
+///
+/// Rules: G2.
 pub async fn range_at_a_negative_revision_reads_the_current_state(backend: Arc<dyn KvBackend>) {
     let store = five_keys(backend).await;
     store.compact(6).await;
@@ -244,6 +282,8 @@ pub async fn range_at_a_negative_revision_reads_the_current_state(backend: Arc<d
 }
 
 /// Pages pinned to one revision show that revision whole, whatever is written meanwhile.
+///
+/// Rules: G11.
 pub async fn paging_at_one_revision_is_not_disturbed_by_writes(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let names: Vec<String> = (0..50).map(|n| format!("k{n:02}")).collect();
@@ -269,6 +309,8 @@ pub async fn paging_at_one_revision_is_not_disturbed_by_writes(backend: Arc<dyn 
 }
 
 /// Pages pinned to a revision that is compacted meanwhile end with an error, never with a hole.
+///
+/// Rules: G2, G11.
 pub async fn paging_at_a_revision_compacted_meanwhile_is_refused(backend: Arc<dyn KvBackend>) {
     let store = five_keys(backend).await;
     let first = store.range(all().with_limit(2)).await;
@@ -279,6 +321,8 @@ pub async fn paging_at_a_revision_compacted_meanwhile_is_refused(backend: Arc<dy
 }
 
 /// A serializable read gives a state that the store was in.
+///
+/// Rules: G9.
 pub async fn serializable_range_gives_a_state_of_the_store(backend: Arc<dyn KvBackend>) {
     let store = five_keys(backend).await;
     let response = store.range(all().with_serializable()).await;
@@ -288,6 +332,8 @@ pub async fn serializable_range_gives_a_state_of_the_store(backend: Arc<dyn KvBa
 }
 
 /// A read after a write shows it.
+///
+/// Rules: G9, B5.
 pub async fn range_after_a_write_shows_it(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     for round in 2..50 {

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use tailetc_core::backend::{BackendErrorKind, KeyRange, KvBackend, PutRequest, TxnRequest};
-use tailetc_core::{LeaseId, Revision};
+use tailetc_core::Revision;
+use tailetc_core::backend::{
+    BackendErrorKind, KeyRange, KvBackend, PutRequest, TxnRequest, WatchResponse,
+};
 
 use super::support::{
-    Store, delete, delete_key, keys, nested, pair, put, read, refused, rev, text, within,
+    Store, delete, delete_key, keys, pair, put, read, refused, rev, text, within,
 };
 
 /// A fresh store is at revision 1, holds no key, and says so in every answer.
+///
+/// Rules: R1.
 pub async fn fresh_store_is_at_revision_one(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let all = store.all().await;
@@ -20,6 +24,8 @@ pub async fn fresh_store_is_at_revision_one(backend: Arc<dyn KvBackend>) {
 }
 
 /// The limits that the store states are limits.
+///
+/// Rules: B1.
 pub async fn capabilities_state_limits_that_admit_a_write(backend: Arc<dyn KvBackend>) {
     let capabilities = backend.capabilities();
     assert!(capabilities.max_txn_ops >= 1, "{capabilities:?}");
@@ -27,6 +33,8 @@ pub async fn capabilities_state_limits_that_admit_a_write(backend: Arc<dyn KvBac
 }
 
 /// Every answer comes from the same cluster, whose identifier is not zero.
+///
+/// Rules: R9.
 pub async fn header_of_every_answer_names_the_same_cluster(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let cluster = store.all().await.header.cluster_id;
@@ -44,6 +52,8 @@ pub async fn header_of_every_answer_names_the_same_cluster(backend: Arc<dyn KvBa
 }
 
 /// The status names a version and the revision of the last write.
+///
+/// Rules: R9, X-R.
 pub async fn status_names_version_and_revision(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -57,6 +67,8 @@ pub async fn status_names_version_and_revision(backend: Arc<dyn KvBackend>) {
 }
 
 /// Each writing request takes the next revision and names it in its header.
+///
+/// Rules: R2.
 pub async fn write_takes_the_next_revision(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     for expected in 2..6 {
@@ -67,10 +79,12 @@ pub async fn write_takes_the_next_revision(backend: Arc<dyn KvBackend>) {
 }
 
 /// A transaction of many writes takes one revision, which all its keys show.
+///
+/// Rules: R2, R5.
 pub async fn txn_of_many_writes_takes_one_revision(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("old", "").await;
-    let ops = [put("a", "1"), put("b", "2"), delete_key("old"), nested([put("c", "3")])];
+    let ops = [put("a", "1"), put("b", "2"), delete_key("old"), put("c", "3")];
     assert_eq!(store.run(ops).await.header.revision, rev(3));
     let all = store.all().await;
     assert_eq!(all.header.revision, rev(3));
@@ -81,6 +95,8 @@ pub async fn txn_of_many_writes_takes_one_revision(backend: Arc<dyn KvBackend>) 
 }
 
 /// A deletion of many keys takes one revision.
+///
+/// Rules: R2.
 pub async fn deletion_of_many_keys_takes_one_revision(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.run([put("a", ""), put("b", ""), put("c", "")]).await;
@@ -89,6 +105,8 @@ pub async fn deletion_of_many_keys_takes_one_revision(backend: Arc<dyn KvBackend
 }
 
 /// A deletion that meets no key takes no revision.
+///
+/// Rules: R3.
 pub async fn deletion_of_nothing_takes_no_revision(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -98,21 +116,20 @@ pub async fn deletion_of_nothing_takes_no_revision(backend: Arc<dyn KvBackend>) 
 }
 
 /// A transaction that only reads, or does nothing, or deletes nothing, takes no revision.
+///
+/// Rules: R3, T13.
 pub async fn txn_without_change_takes_no_revision(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
-    for ops in [
-        vec![],
-        vec![read("a")],
-        vec![delete_key("b")],
-        vec![nested([]), nested([read("a"), delete_key("b")])],
-    ] {
+    for ops in [vec![], vec![read("a")], vec![delete_key("b")], vec![read("a"), delete_key("b")]] {
         assert_eq!(store.run(ops).await.header.revision, rev(2));
     }
     assert_eq!(store.revision().await, rev(2));
 }
 
 /// Leases without keys, renewals and compactions take no revision.
+///
+/// Rules: R3, C4, L1, L4.
 pub async fn lease_and_compaction_take_no_revision(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -126,16 +143,20 @@ pub async fn lease_and_compaction_take_no_revision(backend: Arc<dyn KvBackend>) 
 }
 
 /// A refused request takes no revision.
+///
+/// Rules: R3.
 pub async fn refused_request_takes_no_revision(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
-    let unknown = PutRequest::new("a", "1").with_lease(LeaseId::new(404));
+    let unknown = PutRequest::new("a", "").with_ignore_value();
     let refusal = store.try_run([put("b", "1"), unknown.into()]).await;
-    refused(refusal, BackendErrorKind::LeaseNotFound, text::LEASE_NOT_FOUND);
+    refused(refusal, BackendErrorKind::KeyNotFound, text::KEY_NOT_FOUND);
     assert_eq!(store.revision().await, rev(1));
     assert_eq!(store.put("a", "1").await, rev(2));
 }
 
 /// Writing the value that a key already has is a change like any other.
+///
+/// Rules: R4.
 pub async fn put_of_the_same_value_takes_a_revision(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -145,6 +166,8 @@ pub async fn put_of_the_same_value_takes_a_revision(backend: Arc<dyn KvBackend>)
 
 /// A new key has its revision as create and mod revision and is at version 1; each update raises
 /// mod revision and version only.
+///
+/// Rules: R5.
 pub async fn metadata_counts_the_writes_of_a_key(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -157,6 +180,8 @@ pub async fn metadata_counts_the_writes_of_a_key(backend: Arc<dyn KvBackend>) {
 }
 
 /// A key that is created again after its deletion begins anew.
+///
+/// Rules: R6.
 pub async fn metadata_of_a_key_created_again_begins_anew(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -169,6 +194,8 @@ pub async fn metadata_of_a_key_created_again_begins_anew(backend: Arc<dyn KvBack
 
 /// A key deleted and created again within one transaction begins anew. (etcd's check for
 /// duplicate keys does not see a deletion of everything from a key on.)
+///
+/// Rules: R6, T11.
 pub async fn metadata_of_a_key_replaced_in_one_txn_begins_anew(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -179,9 +206,11 @@ pub async fn metadata_of_a_key_replaced_in_one_txn_begins_anew(backend: Arc<dyn 
 }
 
 /// A key created and deleted within one transaction is absent, and the revision is taken.
+///
+/// Rules: R2, T11.
 pub async fn key_created_and_deleted_in_one_txn_is_absent(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
-    let ops = [nested([put("a", "1")]), nested([delete_key("a")])];
+    let ops = [put("a", "1"), delete(KeyRange::from_key("a"))];
     assert_eq!(store.run(ops).await.header.revision, rev(2));
     assert_eq!(store.all().await.count, 0);
     store.put("a", "2").await;
@@ -189,6 +218,8 @@ pub async fn key_created_and_deleted_in_one_txn_is_absent(backend: Arc<dyn KvBac
 }
 
 /// A transaction whose condition does not hold and which then does nothing takes no revision.
+///
+/// Rules: R3, T15.
 pub async fn txn_with_failed_condition_takes_no_revision(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -201,6 +232,8 @@ pub async fn txn_with_failed_condition_takes_no_revision(backend: Arc<dyn KvBack
 }
 
 /// Revisions of answers to one caller never go back.
+///
+/// Rules: R9, B5.
 pub async fn revision_of_later_answers_never_goes_back(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let mut last = Revision::ZERO;
@@ -214,4 +247,30 @@ pub async fn revision_of_later_answers_never_goes_back(backend: Arc<dyn KvBacken
         last = answer;
     }
     assert_eq!(last, rev(11));
+}
+
+/// Every answer names a member and a raft term, neither of which is zero, and the same cluster.
+///
+/// Rules: R9.
+pub async fn header_of_every_answer_names_member_and_term(backend: Arc<dyn KvBackend>) {
+    let store = Store::new(backend);
+    let mut follow = store.follow(KeyRange::all(), 2).await;
+    let cluster = store.all().await.header.cluster_id;
+    let mut headers = vec![
+        store.all().await.header,
+        store.run([put("a", "1")]).await.header,
+        store.run([read("a")]).await.header,
+        store.run([delete_key("b")]).await.header,
+        store.run([]).await.header,
+        store.compact(2).await,
+    ];
+    match follow.next().await {
+        Ok(WatchResponse::Events { header, .. }) => headers.push(header),
+        other => panic!("events: {other:?}"),
+    }
+    for header in headers {
+        assert_ne!(header.member_id, 0, "{header:?}");
+        assert_ne!(header.raft_term, 0, "{header:?}");
+        assert_eq!(header.cluster_id, cluster, "{header:?}");
+    }
 }

@@ -33,6 +33,8 @@ async fn duplicate(store: &Store, ops: Vec<TxnOp>) {
 
 /// Operations up to the limit are taken, in each branch; one more is refused, even in the branch
 /// that is not chosen.
+///
+/// Rules: T9, X-B.
 pub async fn txn_with_more_operations_than_the_limit_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let limit = store.capabilities().max_txn_ops;
@@ -45,6 +47,8 @@ pub async fn txn_with_more_operations_than_the_limit_is_refused(backend: Arc<dyn
 }
 
 /// Conditions up to the limit are taken; one more is refused.
+///
+/// Rules: T9.
 pub async fn txn_with_more_compares_than_the_limit_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let limit = store.capabilities().max_txn_ops;
@@ -56,6 +60,8 @@ pub async fn txn_with_more_compares_than_the_limit_is_refused(backend: Arc<dyn K
 }
 
 /// Ranges count as operations.
+///
+/// Rules: T9.
 pub async fn txn_with_more_ranges_than_the_limit_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let limit = store.capabilities().max_txn_ops;
@@ -65,6 +71,8 @@ pub async fn txn_with_more_ranges_than_the_limit_is_refused(backend: Arc<dyn KvB
 }
 
 /// A nested transaction has what its parent's longest list leaves of the limit.
+///
+/// Rules: T9.
 pub async fn nested_txn_has_the_rest_of_the_limit(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let limit = store.capabilities().max_txn_ops;
@@ -79,6 +87,8 @@ pub async fn nested_txn_has_the_rest_of_the_limit(backend: Arc<dyn KvBackend>) {
 }
 
 /// Two nested transactions do not share the limit.
+///
+/// Rules: T9.
 pub async fn nested_txns_side_by_side_have_a_limit_each(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let limit = store.capabilities().max_txn_ops;
@@ -88,6 +98,8 @@ pub async fn nested_txns_side_by_side_have_a_limit_each(backend: Arc<dyn KvBacke
 }
 
 /// A key may be put once in a branch.
+///
+/// Rules: T10, X-B.
 pub async fn txn_that_puts_a_key_twice_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     duplicate(&store, vec![put("a", "1"), put("a", "2")]).await;
@@ -96,6 +108,8 @@ pub async fn txn_that_puts_a_key_twice_is_refused(backend: Arc<dyn KvBackend>) {
 }
 
 /// The two branches of a transaction may put the same key.
+///
+/// Rules: T10, X-X.
 pub async fn txn_branches_may_put_the_same_key(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let both = || TxnRequest::new([put("a", "1")]).otherwise([put("a", "2"), delete_key("b")]);
@@ -105,6 +119,8 @@ pub async fn txn_branches_may_put_the_same_key(backend: Arc<dyn KvBackend>) {
 }
 
 /// A put and a deletion that covers it exclude each other, in either order.
+///
+/// Rules: T10, X-X.
 pub async fn txn_that_puts_and_deletes_a_key_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -122,6 +138,8 @@ pub async fn txn_that_puts_and_deletes_a_key_is_refused(backend: Arc<dyn KvBacke
 
 /// A put beside a deletion that does not cover it is taken; an empty or reversed range covers
 /// nothing.
+///
+/// Rules: T10, X-X.
 pub async fn txn_that_puts_beside_a_deletion_is_taken(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     for beside in [
@@ -140,6 +158,8 @@ pub async fn txn_that_puts_beside_a_deletion_is_taken(backend: Arc<dyn KvBackend
 
 /// A deletion of everything from a key on is not seen by the check for duplicate keys: operations
 /// run in order and the last wins.
+///
+/// Rules: T10, T11, X-X.
 pub async fn txn_that_puts_and_deletes_from_a_key_on_is_taken(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let from_a = || delete(KeyRange::from_key("a"));
@@ -155,6 +175,8 @@ pub async fn txn_that_puts_and_deletes_from_a_key_on_is_taken(backend: Arc<dyn K
 
 /// Nested puts conflict with the puts and deletions of the parent, whichever branch holds them
 /// and in either order.
+///
+/// Rules: T10, X-X.
 pub async fn nested_put_of_a_key_that_the_parent_writes_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let inner = || -> [TxnOp; 2] {
@@ -173,6 +195,8 @@ pub async fn nested_put_of_a_key_that_the_parent_writes_is_refused(backend: Arc<
 }
 
 /// Nested deletions conflict with the puts of the parent, in either order and at any depth.
+///
+/// Rules: T10, X-X.
 pub async fn nested_deletion_of_a_key_that_the_parent_puts_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let covers = || delete(KeyRange::span("a", "b"));
@@ -186,6 +210,8 @@ pub async fn nested_deletion_of_a_key_that_the_parent_puts_is_refused(backend: A
 
 /// Of two nested transactions side by side, the later must not put what the earlier puts or
 /// deletes; but it may delete what the earlier puts.
+///
+/// Rules: T10, X-X.
 pub async fn nested_txns_side_by_side_conflict_by_later_puts(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let (puts, deletes) = (|| nested([put("a", "1")]), || nested([delete_key("a")]));
@@ -197,6 +223,8 @@ pub async fn nested_txns_side_by_side_conflict_by_later_puts(backend: Arc<dyn Kv
 }
 
 /// The number of operations is looked at before their keys, and these before duplicates.
+///
+/// Rules: T9, X-A.
 pub async fn refusal_for_many_operations_comes_before_empty_and_duplicate_keys(
     backend: Arc<dyn KvBackend>,
 ) {
@@ -211,6 +239,8 @@ pub async fn refusal_for_many_operations_comes_before_empty_and_duplicate_keys(
 }
 
 /// An empty key comes before an unknown lease, and so does a duplicate key.
+///
+/// Rules: P3, X-A.
 pub async fn refusal_for_unknown_lease_comes_after_those_for_keys(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let leased = |key: &'static str| -> TxnOp {
@@ -223,6 +253,8 @@ pub async fn refusal_for_unknown_lease_comes_after_those_for_keys(backend: Arc<d
 }
 
 /// Of a put that keeps and gives both value and lease, the value is complained of.
+///
+/// Rules: P1, X-A.
 pub async fn refusal_for_a_given_value_comes_before_that_for_a_lease(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let both = PutRequest::new("a", "1")
@@ -239,6 +271,8 @@ pub async fn refusal_for_a_given_value_comes_before_that_for_a_lease(backend: Ar
 
 /// Of the operations of a branch, the first bad one is complained of, nested ones in their place,
 /// and the success branch before the failure branch.
+///
+/// Rules: X-A.
 pub async fn refusal_names_the_first_bad_operation(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let empty = || put("", "");
@@ -263,6 +297,8 @@ fn put_of_size(size: usize) -> TxnRequest {
 
 /// A write nearly as large as the limit is taken whole. (The limit counts the request as it is
 /// logged, which adds some 20 bytes.)
+///
+/// Rules: T16.
 pub async fn write_just_below_the_size_limit_is_taken(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let txn = put_of_size(store.capabilities().max_request_bytes - 64);
@@ -275,6 +311,8 @@ pub async fn write_just_below_the_size_limit_is_taken(backend: Arc<dyn KvBackend
 }
 
 /// A write above the limit is refused and leaves no trace.
+///
+/// Rules: T16, X-B.
 pub async fn write_above_the_size_limit_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -287,6 +325,8 @@ pub async fn write_above_the_size_limit_is_refused(backend: Arc<dyn KvBackend>) 
 }
 
 /// A write several times the limit is refused as too large, whatever layer notices it.
+///
+/// Rules: T16.
 pub async fn write_far_above_the_size_limit_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let limit = store.capabilities().max_request_bytes;
@@ -297,6 +337,8 @@ pub async fn write_far_above_the_size_limit_is_refused(backend: Arc<dyn KvBacken
 }
 
 /// The limit is for writes: a transaction that only reads may be larger.
+///
+/// Rules: T16.
 pub async fn read_above_the_size_limit_is_taken(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -311,6 +353,8 @@ pub async fn read_above_the_size_limit_is_taken(backend: Arc<dyn KvBackend>) {
 
 /// Malformed and duplicate requests are refused as such whatever their size; an unknown lease is
 /// looked up only in requests that are small enough.
+///
+/// Rules: T16, X-A.
 pub async fn refusal_for_size_comes_after_validation_and_before_leases(
     backend: Arc<dyn KvBackend>,
 ) {

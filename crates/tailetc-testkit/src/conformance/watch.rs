@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use tailetc_core::Revision;
 use tailetc_core::backend::{
-    BackendErrorKind, Event, KeyRange, KvBackend, WatchRequest, WatchResponse,
+    BackendErrorKind, Event, KeyRange, KvBackend, TxnOp, TxnRequest, WatchRequest, WatchResponse,
 };
 
 use super::support::{
-    Store, delete, delete_event, delete_key, joined, nested, pair, put, put_event, read, rev,
-    with_prev, within,
+    Store, delete, delete_event, delete_key, exists, joined, nested, pair, put, put_event, read,
+    rev, with_prev, within,
 };
 
 /// Each write is one event with the pair as written, each deletion one with key and revision only.
+///
+/// Rules: W11.
 pub async fn watch_delivers_writes_and_deletions(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let mut follow = store.follow(KeyRange::key("a"), 2).await;
@@ -30,6 +32,8 @@ pub async fn watch_delivers_writes_and_deletions(backend: Arc<dyn KvBackend>) {
 }
 
 /// An event shows the lease of its pair.
+///
+/// Rules: W11.
 pub async fn watch_event_shows_the_lease(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let lease = store.grant(0, 60).await.id;
@@ -39,6 +43,8 @@ pub async fn watch_event_shows_the_lease(backend: Arc<dyn KvBackend>) {
 }
 
 /// Writing the same value again is an event.
+///
+/// Rules: R4, W11.
 pub async fn watch_delivers_a_write_of_the_same_value(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let mut follow = store.follow(KeyRange::key("a"), 2).await;
@@ -49,22 +55,25 @@ pub async fn watch_delivers_a_write_of_the_same_value(backend: Arc<dyn KvBackend
 }
 
 /// What changes nothing is no event.
+///
+/// Rules: R3, W8.
 pub async fn watch_delivers_nothing_for_requests_without_change(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let mut follow = store.follow(KeyRange::all(), 2).await;
     store.delete(KeyRange::key("a")).await;
-    store.run([read("a"), nested([delete_key("b")])]).await;
+    store.run([read("a"), delete_key("b")]).await;
     store.put("a", "1").await;
     assert_eq!(follow.events(1).await, [put_event(pair("a", "1", 2, 2, 1))]);
 }
 
 /// The events of a transaction come together, in the order of its operations.
+///
+/// Rules: W8.
 pub async fn watch_delivers_a_txn_whole_and_in_its_order(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("m", "").await;
     let mut follow = store.follow(KeyRange::all(), 3).await;
-    let ops =
-        [put("z", "1"), delete_key("m"), nested([put("y", "2"), put("x", "3")]), put("a", "4")];
+    let ops = [put("z", "1"), delete_key("m"), put("y", "2"), put("x", "3"), put("a", "4")];
     let last = store.run(ops).await.header.revision;
     let expected = [
         put_event(pair("z", "1", 3, 3, 1)),
@@ -77,6 +86,8 @@ pub async fn watch_delivers_a_txn_whole_and_in_its_order(backend: Arc<dyn KvBack
 }
 
 /// Deletions of a range come in key order, whatever the order of creation.
+///
+/// Rules: P5, W8.
 pub async fn watch_delivers_the_deletion_of_a_range_in_key_order(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     for key in ["c", "a", "d", "b"] {
@@ -89,6 +100,8 @@ pub async fn watch_delivers_the_deletion_of_a_range_in_key_order(backend: Arc<dy
 }
 
 /// With the pair before asked for, each event carries it: none for a creation.
+///
+/// Rules: W12.
 pub async fn watch_with_prev_kv_shows_the_pair_before(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let request = WatchRequest::new(KeyRange::all(), rev(2)).with_prev_kv();
@@ -109,6 +122,8 @@ pub async fn watch_with_prev_kv_shows_the_pair_before(backend: Arc<dyn KvBackend
 
 /// A key put and then deleted in one transaction is two events of one revision; the pair before
 /// both is that before the transaction.
+///
+/// Rules: T11, W12.
 pub async fn watch_delivers_put_then_delete_of_a_key_in_one_txn(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let request = WatchRequest::new(KeyRange::all(), rev(2)).with_prev_kv();
@@ -130,6 +145,8 @@ pub async fn watch_delivers_put_then_delete_of_a_key_in_one_txn(backend: Arc<dyn
 
 /// A key deleted and then put in one transaction is two events of one revision; the put creates
 /// the key anew and has no pair before it.
+///
+/// Rules: T11, W12.
 pub async fn watch_delivers_delete_then_put_of_a_key_in_one_txn(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "1").await;
@@ -145,6 +162,8 @@ pub async fn watch_delivers_delete_then_put_of_a_key_in_one_txn(backend: Arc<dyn
 }
 
 /// A watch delivers the changes of its range and no other, a transaction's part included.
+///
+/// Rules: W2, W8.
 pub async fn watch_delivers_only_its_range(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let ranges = [
@@ -174,6 +193,8 @@ pub async fn watch_delivers_only_its_range(backend: Arc<dyn KvBackend>) {
 }
 
 /// An empty key stands for the key of one zero byte (etcd: `server/etcdserver/api/v3rpc/watch.go`).
+///
+/// Rules: W2.
 pub async fn watch_of_an_empty_key_is_that_of_the_zero_byte(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let mut single = store.follow(KeyRange::key(""), 2).await;
@@ -186,6 +207,8 @@ pub async fn watch_of_an_empty_key_is_that_of_the_zero_byte(backend: Arc<dyn KvB
 }
 
 /// A range that cannot hold a key is refused.
+///
+/// Rules: W2.
 pub async fn watch_of_an_empty_range_is_refused(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     for range in [KeyRange::span("b", "a"), KeyRange::from_wire("a", "a")] {
@@ -196,6 +219,8 @@ pub async fn watch_of_an_empty_range_is_refused(backend: Arc<dyn KvBackend>) {
 
 /// A watch from zero on begins after its registration: it delivers everything that is written
 /// once it is confirmed, and nothing from before it was asked for.
+///
+/// Rules: W3.
 pub async fn watch_from_zero_delivers_what_follows_its_confirmation(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     store.put("a", "before").await;
@@ -206,6 +231,8 @@ pub async fn watch_from_zero_delivers_what_follows_its_confirmation(backend: Arc
 }
 
 /// A watch from a revision still to come waits for it and delivers nothing older.
+///
+/// Rules: W4.
 pub async fn watch_from_the_future_delivers_nothing_older(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let mut follow = store.follow(KeyRange::all(), 5).await;
@@ -220,6 +247,8 @@ pub async fn watch_from_the_future_delivers_nothing_older(backend: Arc<dyn KvBac
 
 /// Watches do not disturb each other: each of many, from different revisions and on different
 /// keys, delivers what it should.
+///
+/// Rules: W4, B3.
 pub async fn watches_of_one_store_are_independent(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let write_all = async |value: &'static str| {
@@ -249,6 +278,8 @@ pub async fn watches_of_one_store_are_independent(backend: Arc<dyn KvBackend>) {
 }
 
 /// Dropping one watch leaves the others and the store alone.
+///
+/// Rules: W19, B3.
 pub async fn watch_dropped_does_not_disturb_another(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let mut stays = store.follow(KeyRange::all(), 2).await;
@@ -262,6 +293,8 @@ pub async fn watch_dropped_does_not_disturb_another(backend: Arc<dyn KvBackend>)
 }
 
 /// Dropping a `next` that is not ready, again and again while the store is written, loses nothing.
+///
+/// Rules: B3.
 pub async fn watch_next_dropped_midway_loses_nothing(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let mut follow = store.follow(KeyRange::all(), 2).await;
@@ -290,6 +323,8 @@ pub async fn watch_next_dropped_midway_loses_nothing(backend: Arc<dyn KvBackend>
 }
 
 /// A large transaction of large values is delivered whole.
+///
+/// Rules: W8, W14.
 pub async fn watch_delivers_a_txn_of_a_megabyte_whole(backend: Arc<dyn KvBackend>) {
     let store = Store::new(backend);
     let request = WatchRequest::new(KeyRange::all(), rev(2)).with_prev_kv();
@@ -310,4 +345,42 @@ pub async fn watch_delivers_a_txn_of_a_megabyte_whole(backend: Arc<dyn KvBackend
         assert!(event.kv.value == vec![b'1' + round as u8; size]);
         assert_eq!(event.prev_kv.is_some(), round > 0);
     }
+}
+
+/// A key deleted, put and deleted again in one transaction is three events of one revision. The
+/// pair before each deletion is that before the transaction.
+///
+/// Rules: R2, T11, W11, W12.
+pub async fn watch_delivers_three_changes_of_a_key_in_one_txn(backend: Arc<dyn KvBackend>) {
+    let store = Store::new(backend);
+    store.put("a", "1").await;
+    let request = WatchRequest::new(KeyRange::all(), rev(3)).with_prev_kv();
+    let mut follow = store.follow_request(request).await;
+    let from_a = || delete(KeyRange::from_key("a"));
+    let ops = [from_a(), nested([put("a", "2")]), nested([from_a()])];
+    let last = store.run(ops).await.header.revision;
+    let before = pair("a", "1", 2, 2, 1);
+    let expected = [
+        with_prev(delete_event("a", 3), before.clone()),
+        put_event(pair("a", "2", 3, 3, 1)),
+        with_prev(delete_event("a", 3), before),
+    ];
+    assert_eq!(follow.until(last).await, expected);
+    assert_eq!(store.all().await.count, 0);
+}
+
+/// Operations of the failure branch are events like any other; a branch that changes nothing is
+/// none.
+///
+/// Rules: R3, T15, W8.
+pub async fn watch_delivers_what_the_failure_branch_does(backend: Arc<dyn KvBackend>) {
+    let store = Store::new(backend);
+    let mut follow = store.follow(KeyRange::all(), 2).await;
+    let txn = |failure: Vec<TxnOp>| {
+        TxnRequest::new([put("yes", "")]).when([exists("x")]).otherwise(failure)
+    };
+    store.txn(txn(vec![])).await;
+    store.txn(txn(vec![delete_key("x")])).await;
+    let last = store.txn(txn(vec![put("no", "1")])).await.header.revision;
+    assert_eq!(follow.until(last).await, [put_event(pair("no", "1", 2, 2, 1))]);
 }

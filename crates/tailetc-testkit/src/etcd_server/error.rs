@@ -30,7 +30,7 @@ impl EtcdServerError {
     }
 
     pub(super) fn is_port_taken(&self) -> bool {
-        self.message.contains("address already in use")
+        self.message.to_ascii_lowercase().contains("address already in use")
     }
 }
 

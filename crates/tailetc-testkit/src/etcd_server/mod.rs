@@ -1,11 +1,17 @@
 //! A real etcd server for tests, as a child process: [`EtcdServer`].
 //!
-//! The binary is the one that the environment variable `TAILETC_ETCD` names; `etcdctl` is expected
-//! beside it. `./test.sh tools` installs three versions, and `./test.sh etcd` runs the tests with
-//! each of them. Without the variable a start fails: a test that needs etcd is never skipped.
+//! The binary is the one that the environment variable `TAILETC_ETCD` names; `etcdctl` is the one
+//! that `TAILETC_ETCDCTL` names, or else the one beside it. `./test.sh tools` installs three
+//! versions, and `./test.sh etcd` runs the tests with each of them. Without the variable a start
+//! fails: a test that needs etcd is never skipped.
+//!
+//! The binary may also be `memkv`, this workspace's fake, which imitates the release that
+//! `TAILETC_IMITATE` names, or the newest. It keeps nothing when it ends, so that a
+//! [`restart`](EtcdServer::restart) finds an empty store, and it has no TLS.
 //!
 //! A server ends with the test process, however that ends, and takes its data along.
 
+mod args;
 mod binary;
 mod error;
 mod guard;
@@ -19,7 +25,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use self::binary::Binary;
+use self::binary::{Binary, Kind};
 pub use self::error::EtcdServerError;
 use self::guard::Guard;
 pub use self::options::{EtcdServerOptions, EtcdServerTls};
@@ -34,6 +40,8 @@ const PORT_ATTEMPTS: usize = 5;
 #[derive(Debug)]
 pub struct EtcdServer {
     binary: Binary,
+    /// What it says its version is.
+    version: String,
     options: EtcdServerOptions,
     port: u16,
     /// For `/health` and `/metrics` over plain HTTP, when `port` speaks TLS.
@@ -68,7 +76,13 @@ impl EtcdServer {
     ///
     /// A dropped future leaves no process behind.
     pub async fn start_with(options: EtcdServerOptions) -> Result<Self, EtcdServerError> {
-        let binary = Binary::from_env().await?;
+        let binary = match &options.binary {
+            Some(path) => Binary::at(path.clone()).await?,
+            None => Binary::from_env().await?,
+        };
+        if matches!(binary.kind, Kind::Memkv { .. }) && options.tls.is_some() {
+            return Err(EtcdServerError::new("memkv has no TLS"));
+        }
         let mut attempts = PORT_ATTEMPTS;
         loop {
             attempts -= 1;
@@ -77,6 +91,7 @@ impl EtcdServer {
             let dir = data_dir(port)?;
             let mut server = Self {
                 binary: binary.clone(),
+                version: String::new(),
                 options: options.clone(),
                 port,
                 metrics_port,
@@ -86,7 +101,10 @@ impl EtcdServer {
             match server.launch().await {
                 Err(error) if error.is_port_taken() && attempts > 0 => {}
                 Err(error) => return Err(error),
-                Ok(()) => return Ok(server),
+                Ok(()) => {
+                    server.version = server.ask_version().await?;
+                    return Ok(server);
+                }
             }
         }
     }
@@ -102,12 +120,17 @@ impl EtcdServer {
 
     /// The server's version, such as `3.5.30`.
     pub fn version(&self) -> &str {
-        &self.binary.version
+        &self.version
     }
 
     /// The directory that the server keeps its data in.
     pub fn data_dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The `etcdctl` that goes with the server.
+    pub fn etcdctl_path(&self) -> &Path {
+        &self.binary.etcdctl
     }
 
     /// Kills the server at once (SIGKILL). The data stays for [`restart`](Self::restart).
@@ -246,7 +269,7 @@ impl EtcdServer {
 
     async fn launch(&mut self) -> Result<(), EtcdServerError> {
         let log = self.dir.with_extension("log");
-        let mut process = Guard::spawn(&self.binary.etcd, &self.args(), &self.dir, &log).await?;
+        let mut process = Guard::spawn(&self.binary.path, &self.args(), &self.dir, &log).await?;
         let failure = tokio::select! {
             () = health::serving(self.http_port()) => {
                 self.process = Some(process);
@@ -260,31 +283,16 @@ impl EtcdServer {
         Err(error)
     }
 
-    fn args(&self) -> Vec<String> {
-        let url = self.url();
-        let mut args = vec![
-            format!("--data-dir={}", self.dir.display()),
-            format!("--listen-client-urls={url}"),
-            format!("--advertise-client-urls={url}"),
-            // The only member has no peers, so that any port will do.
-            "--listen-peer-urls=http://127.0.0.1:0".to_owned(),
-            "--initial-advertise-peer-urls=http://127.0.0.1:0".to_owned(),
-            "--initial-cluster=default=http://127.0.0.1:0".to_owned(),
-            // Else all servers of this launcher would have one cluster id.
-            format!("--initial-cluster-token={}", self.dir.display()),
-        ];
-        if let Some(tls) = &self.options.tls {
-            args.extend(tls.server_args());
+    async fn ask_version(&self) -> Result<String, EtcdServerError> {
+        if let Kind::Etcd { version, .. } = &self.binary.kind {
+            return Ok(version.clone());
         }
-        if let Some(port) = self.metrics_port {
-            args.push(format!("--listen-metrics-urls=http://127.0.0.1:{port}"));
-        }
-        if !self.options.durable && self.binary.has_no_fsync {
-            args.push("--unsafe-no-fsync".to_owned());
-        }
-        args.extend(self.options.timing_args());
-        args.extend(self.options.args.iter().cloned());
-        args
+        let answer = self.http_get("/version").await?;
+        let version = answer.split_once(r#""etcdserver":""#).and_then(|(_, rest)| {
+            let (version, _) = rest.split_once('"')?;
+            Some(version.to_owned())
+        });
+        version.ok_or_else(|| EtcdServerError::new(format!("no version: {answer}")))
     }
 }
 

@@ -17,6 +17,8 @@ pub struct EtcdServerOptions {
     pub default_min_ttl: bool,
     /// Serve clients over TLS. Off by default.
     pub tls: Option<EtcdServerTls>,
+    /// The `etcd` to run, with `etcdctl` beside it. Default: what `TAILETC_ETCD` names.
+    pub binary: Option<PathBuf>,
     /// More arguments for `etcd`, such as `--max-txn-ops=10`. None by default.
     pub args: Vec<String>,
 }
@@ -43,11 +45,23 @@ impl EtcdServerOptions {
         self
     }
 
+    /// Runs this `etcd` and not the one that `TAILETC_ETCD` names.
+    #[must_use]
+    pub fn with_binary(mut self, binary: impl Into<PathBuf>) -> Self {
+        self.binary = Some(binary.into());
+        self
+    }
+
     /// Adds an argument for `etcd`.
     #[must_use]
     pub fn with_arg(mut self, arg: impl Into<String>) -> Self {
         self.args.push(arg.into());
         self
+    }
+
+    /// The shortest lease that follows from [`timing_args`](Self::timing_args).
+    pub(super) fn min_ttl_seconds(&self) -> u32 {
+        if self.default_min_ttl { 2 } else { 1 }
     }
 
     /// A lone member elects itself after one to two election timeouts.

@@ -1,0 +1,4 @@
+//! What the conformance suite does about stores that lack something.
+
+mod lacking;
+mod needs;
