@@ -7,11 +7,15 @@ usage() {
     cat <<'TEXT'
 usage: ./test.sh [command]
 
-  (none)          everything: memory, then etcd
+  (none)          everything: memory, then memkv, then etcd, then fidelity
   memory          what needs no server: the workspace without tailetc-etcd; needs only Rust
   etcd            what needs a server, with each of the three
   etcd <which>    the same with one: 3.4, 3.5.1, newest, a version in target/tools, or the path of
                   an etcd binary with etcdctl beside it
+  fidelity        TAILETC_PROGRAMS random programs on memkv and on each of the three servers, which
+                  must answer alike (default 600); that memkv's deliberate mistakes are seen
+  fidelity <which>  the same with one of the servers
+  memkv           what needs a server, with the binary memkv in its place; etcdctl is the newest's
   tools           installs protoc and the servers, and runs nothing
 TEXT
 }
@@ -40,7 +44,7 @@ memory() {
     say "tests without a server"
     # The tests of the registry run it; built here, none of them waits for the compiler.
     cargo build --example registry
-    cargo test --workspace --exclude tailetc-etcd
+    cargo test --workspace --exclude tailetc-etcd --exclude tailetc-fidelity
     DONE+=(memory)
 }
 
@@ -53,6 +57,8 @@ etcd_with() {
     NOW="etcd $TAILETC_ETCD_VERSION"
     say "tests with TAILETC_ETCD_VERSION=$TAILETC_ETCD_VERSION (TAILETC_ETCD=$TAILETC_ETCD)"
     cargo test -p tailetc-etcd --all-features
+    # What `etcdctl` prints, of the server and of the memkv that imitates it.
+    cargo test -p tailetc-memkv --features cli --test transcripts
     # Of the facade's tests, those that need a server are in files with `etcd` in the name, or in
     # modules `etcd`.
     cargo test -p tailetc --features etcd --test '*etcd*'
@@ -60,19 +66,61 @@ etcd_with() {
     DONE+=("$NOW")
 }
 
-etcd() {
+# Calls function $1 with the binary of each of the servers that are named, or of the three.
+with_each() {
     need_protoc
-    local kinds=("$@") kind
-    [ $# -gt 0 ] || kinds=("${ETCD_KINDS[@]}")
+    local call=$1 kinds=("${@:2}") kind
+    [ $# -gt 1 ] || kinds=("${ETCD_KINDS[@]}")
     for kind in "${kinds[@]}"; do
         case $kind in
-        */*) etcd_with "$(realpath "$kind")" ;;
+        */*) "$call" "$(realpath "$kind")" ;;
         *)
             need_etcd "$kind"
-            etcd_with "$TOOLS/etcd-$ETCD_VERSION/etcd"
+            "$call" "$TOOLS/etcd-$ETCD_VERSION/etcd"
             ;;
         esac
     done
+}
+
+# Runs programs on memkv and the binary $1.
+fidelity_with() {
+    NOW="fidelity to $(etcd_version "$1")"
+    say "$NOW: programs on memkv and on $1"
+    # The servers' data: they write more than they compute.
+    local tmp=${TMPDIR:-/tmp}
+    if [ -w /dev/shm ]; then
+        tmp=/dev/shm
+    fi
+    TMPDIR=$tmp TAILETC_ETCD=$1 cargo test --release -p tailetc-fidelity --tests -- --nocapture \
+        --test-threads=1
+    DONE+=("$NOW")
+}
+
+# Tests that kill the server and want back what it had, which memkv keeps nowhere. All others are
+# run with it.
+NEED_DURABILITY=(
+    failing_etcd::killed_server_is_noticed_and_found_again
+    crash::killed_server_loses_no_acknowledged_write_and_the_replicas_converge
+)
+
+memkv() {
+    need_protoc
+    need_etcd newest
+    NOW=memkv
+    say "the server's tests with memkv; left out, as it keeps nothing: ${NEED_DURABILITY[*]}"
+    cargo build --release -p tailetc-memkv --features cli
+    local skips=() name
+    for name in "${NEED_DURABILITY[@]}"; do
+        skips+=(--skip "$name")
+    done
+    TAILETC_ETCD=$ROOT/target/release/memkv
+    TAILETC_ETCDCTL=$TOOLS/etcd-$ETCD_VERSION/etcdctl
+    export TAILETC_ETCD TAILETC_ETCDCTL
+    cargo test -p tailetc-memkv --features cli --test grpc
+    cargo test -p tailetc --features etcd --test '*etcd*' -- "${skips[@]}"
+    cargo test -p tailetc --features etcd --tests -- etcd:: "${skips[@]}"
+    unset TAILETC_ETCD TAILETC_ETCDCTL
+    DONE+=(memkv)
 }
 
 tools() {
@@ -96,10 +144,14 @@ have cargo || die "cargo is missing: install Rust"
 case ${1:-all} in
 all)
     memory
-    etcd
+    memkv
+    with_each etcd_with
+    with_each fidelity_with
     ;;
 memory) memory ;;
-etcd) etcd "${@:2}" ;;
+memkv) memkv ;;
+etcd) with_each etcd_with "${@:2}" ;;
+fidelity) with_each fidelity_with "${@:2}" ;;
 tools) tools ;;
 *)
     usage >&2
