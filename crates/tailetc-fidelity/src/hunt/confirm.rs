@@ -27,7 +27,7 @@ pub(super) async fn confirm(
     let mut last = 1;
     loop {
         let tail = &programs[programs.len().saturating_sub(last)..];
-        if let Some(divergence) = part(hunt, tail, Pauses::PATIENT).await? {
+        if let Some(divergence) = persists(hunt, tail).await? {
             let (programs, divergence) = match hunt.shrink {
                 true => shrink(hunt, tail.to_vec(), divergence).await?,
                 false => (tail.to_vec(), divergence),
@@ -50,6 +50,14 @@ pub(super) async fn confirm(
     }
     work.report.lock().await.vanished.push(format!("program {number}: {first}"));
     Ok(())
+}
+
+/// Where these programs part, if they do twice.
+async fn persists(hunt: &Hunt, programs: &[Program]) -> Result<Option<Divergence>, HuntError> {
+    match part(hunt, programs, Pauses::PATIENT).await? {
+        Some(_) => part(hunt, programs, Pauses::PATIENT).await,
+        None => Ok(None),
+    }
 }
 
 /// Where these programs part on one fresh pair.
