@@ -18,6 +18,11 @@ impl Duel {
         // What a compaction removes, a watcher in the past misses.
         self.let_compaction_finish().await;
         let start = self.world.rev(watch.start);
+        if start < 0 {
+            // Up to 3.5 it makes all watchers that catch up in the same round miss what they are
+            // owed, and which these are is a matter of milliseconds.
+            self.settle().await?;
+        }
         let mut request = create(&bytes(&watch.key), &bytes(&watch.end), start);
         if let Some(PbWatchRequestUnion::CreateRequest(request)) = &mut request.request_union {
             request.watch_id = watch.id;
@@ -40,6 +45,9 @@ impl Duel {
         self.create(client, usize::from(watch.stream), request, asked).await?;
         if is_in_the_past {
             self.world.watch_in_the_past = Some(Instant::now());
+        }
+        if start < 0 {
+            self.settle().await?;
         }
         Ok(())
     }
