@@ -56,7 +56,7 @@ etcd_with() {
     export TAILETC_ETCD TAILETC_ETCD_VERSION
     NOW="etcd $TAILETC_ETCD_VERSION"
     say "tests with TAILETC_ETCD_VERSION=$TAILETC_ETCD_VERSION (TAILETC_ETCD=$TAILETC_ETCD)"
-    cargo test -p tailetc-etcd --all-features
+    cargo test -p tailetc-etcd --all-features --lib --test etcd
     # What `etcdctl` prints, of the server and of the memkv that imitates it.
     cargo test -p tailetc-memkv --features cli --test transcripts
     # Of the facade's tests, those that need a server are in files with `etcd` in the name, or in
@@ -109,6 +109,8 @@ memkv() {
     NOW=memkv
     say "the server's tests with memkv; left out, as it keeps nothing: ${NEED_DURABILITY[*]}"
     cargo build --release -p tailetc-memkv --features cli
+    cargo test -p tailetc-etcd --all-features --doc
+    cargo test -p tailetc-etcd --all-features --test conformance_memkv
     local skips=() name
     for name in "${NEED_DURABILITY[@]}"; do
         skips+=(--skip "$name")
