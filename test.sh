@@ -8,7 +8,8 @@ usage() {
 usage: ./test.sh [command]
 
   (none)          everything: memory, then memkv, then etcd, then fidelity
-  memory          what needs no server: the workspace without tailetc-etcd; needs only Rust
+  memory          what needs no server: the workspace without tailetc-etcd and tailetc-fidelity;
+                  needs only Rust
   etcd            what needs a server, with each of the three
   etcd <which>    the same with one: 3.4, 3.5.1, newest, a version in target/tools, or the path of
                   an etcd binary with etcdctl beside it

@@ -49,11 +49,6 @@ impl MemKv {
         let store = Mutex::new(Store::new(&options));
         Self { shared: Arc::new(Shared { options, store, expires_sooner: Notify::new() }) }
     }
-
-    #[cfg(feature = "grpc")]
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
 }
 
 impl Default for MemKv {

@@ -85,7 +85,7 @@ impl Follower {
     }
 
     /// Takes note of what watchers are to be sent.
-    pub(super) fn expect(&mut self, changes: &[Change]) {
+    pub(super) fn owe(&mut self, changes: &[Change]) {
         for watcher in self.watchers.values_mut() {
             watcher.expected += watcher.owed(changes);
         }
@@ -246,6 +246,18 @@ impl Spy {
 
     pub(super) fn log(&self) -> &[Change] {
         &self.log
+    }
+
+    /// Whether a key was deleted and then put in this revision. A real server loses it when it
+    /// compacts at the very revision, and ends when it is read
+    /// (`server/storage/mvcc/key_index.go`, `doCompact`).
+    pub(super) fn has_put_again(&self, revision: i64) -> bool {
+        let changes: Vec<_> =
+            self.log.iter().filter(|change| change.revision == revision).collect();
+        changes.iter().enumerate().any(|(at, deleted)| {
+            let is_put = |later: &&Change| !later.is_delete && later.key == deleted.key;
+            deleted.is_delete && changes[at..].iter().any(is_put)
+        })
     }
 
     pub(super) fn has_seen(&self, revision: i64) -> bool {

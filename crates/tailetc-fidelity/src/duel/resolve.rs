@@ -19,9 +19,6 @@ impl World {
             Action::Range(range) => Call::Range(self.range_request(range)),
             Action::Delete(delete) => Call::Delete(delete_request(delete)),
             Action::Txn(txn) => Call::Txn(self.txn_request(txn, is_safe(txn))),
-            Action::Compact { revision, .. } if self.is_deadly_to_compact(self.rev(*revision)) => {
-                return None;
-            }
             Action::Compact { revision, physical } => Call::Compact(PbCompactionRequest {
                 revision: self.rev(*revision),
                 physical: *physical,

@@ -75,7 +75,7 @@ impl Side {
         let events = self.spy.pump();
         let mut arrived = u64::try_from(events.len()).unwrap_or(0);
         for stream in self.streams.iter_mut().flatten() {
-            stream.expect(&events);
+            stream.owe(&events);
             arrived += stream.pump(self.spy.log());
         }
         arrived

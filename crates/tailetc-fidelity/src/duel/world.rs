@@ -1,9 +1,8 @@
 //! What a run knows of the state of both servers, from their answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use etcd_client::proto::{PbTxnOpRequest, PbTxnRequest};
 use tokio::time::Instant;
 
 use crate::program::{FIRST_CHOSEN, Rev};
@@ -24,8 +23,6 @@ pub(super) struct World {
     pub(super) leases: BTreeMap<i64, Option<Instant>>,
     /// The identifiers that the server chose in this program.
     chosen: Vec<i64>,
-    /// The revisions of transactions that may have deleted a key and put it again.
-    reborn: BTreeSet<i64>,
     /// When old versions may still be there.
     pub(super) compacting_since: Option<Instant>,
     /// When a watcher in the past was last created that may not have caught up.
@@ -42,7 +39,6 @@ impl World {
             start: 1,
             leases: BTreeMap::new(),
             chosen: Vec::new(),
-            reborn: BTreeSet::new(),
             compacting_since: None,
             watch_in_the_past: None,
             is_order_open: false,
@@ -70,13 +66,6 @@ impl World {
         }
     }
 
-    /// Whether a compaction of exactly this revision is left out. A real server loses a key that
-    /// was deleted and put again at the very revision, and ends when it is read
-    /// (`server/storage/mvcc/key_index.go`, `doCompact`).
-    pub(super) fn is_deadly_to_compact(&self, revision: i64) -> bool {
-        self.reborn.contains(&revision)
-    }
-
     /// Whether a lease may soon end.
     pub(super) fn lease_ends_soon(&self) -> bool {
         self.leases.values().flatten().any(|granted| granted.elapsed() > SAFE_AGE)
@@ -93,9 +82,6 @@ impl World {
             self.revision = self.revision.max(header.revision);
         }
         match (call, answer) {
-            (Call::Txn(request), _) if holds(request, is_put) && holds(request, is_open_delete) => {
-                self.reborn.insert(self.revision);
-            }
             (Call::Compact(request), _) => {
                 self.compacted = request.revision;
                 if !request.physical {
@@ -115,21 +101,4 @@ impl World {
             _ => {}
         }
     }
-}
-
-/// Whether an operation of the transaction, at any depth, is such a one.
-fn holds(txn: &PbTxnRequest, is: fn(&PbTxnOpRequest) -> bool) -> bool {
-    txn.success.iter().chain(&txn.failure).filter_map(|op| op.request.as_ref()).any(|op| match op {
-        PbTxnOpRequest::RequestTxn(txn) => holds(txn, is),
-        op => is(op),
-    })
-}
-
-fn is_put(op: &PbTxnOpRequest) -> bool {
-    matches!(op, PbTxnOpRequest::RequestPut(_))
-}
-
-/// Of everything from a key on: the only deletion that may come with a put of what it deletes.
-fn is_open_delete(op: &PbTxnOpRequest) -> bool {
-    matches!(op, PbTxnOpRequest::RequestDeleteRange(delete) if delete.range_end == b"\0")
 }

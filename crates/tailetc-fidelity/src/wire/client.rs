@@ -25,8 +25,11 @@ impl Client {
         Ok(Self { grpc: Grpc::new(channel).max_decoding_message_size(usize::MAX) })
     }
 
-    pub(super) fn grpc(&self) -> Grpc<Channel> {
-        self.grpc.clone()
+    /// What sends a request with this connection, once it takes one.
+    pub(super) async fn ready(&self) -> Result<Grpc<Channel>, Status> {
+        let mut grpc = self.grpc.clone();
+        grpc.ready().await.map_err(|e| Status::unavailable(e.to_string()))?;
+        Ok(grpc)
     }
 
     pub(crate) async fn call(&self, call: Call) -> Result<Answer, Refusal> {
@@ -63,11 +66,9 @@ impl Client {
         Q: Message + 'static,
         A: Message + Default + 'static,
     {
-        let mut grpc = self.grpc();
-        grpc.ready().await.map_err(|e| Status::unavailable(e.to_string()))?;
-        let codec = ProstCodec::<Q, A>::default();
-        let path = PathAndQuery::from_static(path);
-        Ok(grpc.unary(Request::new(request), path, codec).await?.into_inner())
+        let (path, codec) = (PathAndQuery::from_static(path), ProstCodec::<Q, A>::default());
+        let response = self.ready().await?.unary(Request::new(request), path, codec).await?;
+        Ok(response.into_inner())
     }
 
     /// The first response of a stream that carries one request.
@@ -76,12 +77,9 @@ impl Client {
         Q: Message + 'static,
         A: Message + Default + 'static,
     {
-        let mut grpc = self.grpc();
-        grpc.ready().await.map_err(|e| Status::unavailable(e.to_string()))?;
-        let codec = ProstCodec::<Q, A>::default();
-        let path = PathAndQuery::from_static(path);
-        let requests = tokio_stream::once(request);
-        let mut answers = grpc.streaming(Request::new(requests), path, codec).await?.into_inner();
-        answers.message().await
+        let (path, codec) = (PathAndQuery::from_static(path), ProstCodec::<Q, A>::default());
+        let requests = Request::new(tokio_stream::once(request));
+        let answers = self.ready().await?.streaming(requests, path, codec).await?;
+        answers.into_inner().message().await
     }
 }

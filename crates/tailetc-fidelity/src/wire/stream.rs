@@ -68,8 +68,7 @@ async fn read(
     incoming: &mpsc::UnboundedSender<Result<PbWatchResponse, Refusal>>,
     arrival: &Notify,
 ) -> Result<(), Status> {
-    let mut grpc = client.grpc();
-    grpc.ready().await.map_err(|e| Status::unavailable(e.to_string()))?;
+    let mut grpc = client.ready().await?;
     let codec = ProstCodec::<PbWatchRequest, PbWatchResponse>::default();
     let path = PathAndQuery::from_static("/etcdserverpb.Watch/Watch");
     let requests = Request::new(ReceiverStream::new(outgoing));

@@ -28,7 +28,8 @@ impl PbKvService for Kv {
         let range = convert::range(request.into_inner(), self.face.version());
         let range = range.map_err(|malformed| refused(&malformed.refusal()))?;
         let log = || format!("Range {:?} at {}", range.range, range.revision);
-        self.face.answer(log, |store, _| store.range(&range).map(convert::range_response)).await
+        let answer = self.face.answer(log, |store, _| store.range(&range)).await?;
+        Ok(answer.map(convert::range_response))
     }
 
     async fn range_stream(
@@ -46,12 +47,8 @@ impl PbKvService for Kv {
         let size = pb.encoded_len();
         let put = convert::put(pb);
         let log = || format!("Put {:?}, {} bytes", put.key, put.value.len());
-        self.face
-            .answer(log, |store, _| {
-                let (header, response) = store.put(&put, size)?;
-                Ok(convert::put_response(convert::header(header), response))
-            })
-            .await
+        let answer = self.face.answer(log, |store, _| store.put(&put, size)).await?;
+        Ok(answer.map(|(header, put)| convert::put_response(convert::header(header), put)))
     }
 
     async fn delete_range(
@@ -62,12 +59,9 @@ impl PbKvService for Kv {
         let size = pb.encoded_len();
         let delete = convert::delete(pb);
         let log = || format!("DeleteRange {:?}", delete.range);
-        self.face
-            .answer(log, |store, _| {
-                let (header, response) = store.delete_range(&delete, size)?;
-                Ok(convert::delete_response(convert::header(header), response))
-            })
-            .await
+        let answer = self.face.answer(log, |store, _| store.delete_range(&delete, size)).await?;
+        Ok(answer
+            .map(|(header, deleted)| convert::delete_response(convert::header(header), deleted)))
     }
 
     async fn txn(&self, request: Request<PbTxnRequest>) -> Result<Response<PbTxnResponse>, Status> {
@@ -79,7 +73,8 @@ impl PbKvService for Kv {
                 [txn.compares.len(), txn.success.len(), txn.failure.len()];
             format!("Txn if {compares} compares hold {success} operations, else {failure}")
         };
-        self.face.answer(log, |store, _| store.txn(&txn, size).map(convert::txn_response)).await
+        let answer = self.face.answer(log, |store, _| store.txn(&txn, size)).await?;
+        Ok(answer.map(convert::txn_response))
     }
 
     async fn compact(
@@ -88,11 +83,7 @@ impl PbKvService for Kv {
     ) -> Result<Response<PbCompactionResponse>, Status> {
         let revision = Revision::new(request.get_ref().revision);
         let log = || format!("Compact {revision}");
-        self.face
-            .answer(log, |store, _| {
-                let header = store.compact(revision)?;
-                Ok(PbCompactionResponse { header: Some(convert::header(header)) })
-            })
-            .await
+        let answer = self.face.answer(log, |store, _| store.compact(revision)).await?;
+        Ok(answer.map(|header| PbCompactionResponse { header: Some(convert::header(header)) }))
     }
 }

@@ -68,7 +68,7 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let grace = options.shutdown_grace;
         store.keep_hashes();
-        let face = Face::new(Arc::clone(store.shared()), options, stopping);
+        let face = Face::new(Arc::clone(&store.shared), options, stopping);
         let listening = tokio::spawn(listen(listener, face));
         Ok(Self { address, stop, grace, listening })
     }

@@ -150,6 +150,19 @@ async fn hash_of_a_compaction_at_0_stands_for_the_current_revision() {
 
 // X-Q
 #[tokio::test]
+async fn hash_leaves_out_what_its_revision_deleted_and_put_again() {
+    let store = imitating("3.5.30");
+    write(&store, "d", "").await;
+    write(&store, "b", "").await;
+    let again = TxnRequest::new([delete(KeyRange::all()), put("d", "")]);
+    store.txn(again).await.unwrap();
+    store.plain_delete(&DeleteRequest::new(KeyRange::all())).unwrap();
+    store.compact(rev(2)).await.unwrap();
+    assert_eq!(answers(&store)[4], H(2_511_304_885, 2));
+}
+
+// X-Q
+#[tokio::test]
 async fn ten_hashes_of_compactions_are_kept() {
     let store = MemKv::new();
     store.keep_hashes();

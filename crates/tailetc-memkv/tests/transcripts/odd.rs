@@ -8,7 +8,7 @@ use etcd_client::proto::{
     PbLeaseRevokeResponse, PbLeaseTimeToLiveRequest, PbLeaseTimeToLiveResponse, PbPutRequest,
     PbPutResponse, PbRangeRequest, PbRangeResponse, PbRangeStreamResponse, PbTargetUnion,
     PbTxnOpRequest, PbTxnRequest, PbTxnRequestOp, PbTxnResponse, PbWatchRequest,
-    PbWatchRequestUnion,
+    PbWatchRequestUnion, PbWatchResponse,
 };
 use prost::Message;
 
@@ -16,7 +16,7 @@ use crate::normal::without_ids;
 use tokio::time::timeout;
 
 use crate::pair::{PATIENCE, Pair};
-use crate::wire::{Wire, create};
+use crate::wire::{Answers, Wire, create};
 
 /// A connection to each.
 struct Wires {
@@ -125,7 +125,8 @@ async fn t12_unset_operation() {
     }
 }
 
-/// R9, R10: the headers of the parts of a transaction.
+// R9, R10
+/// The headers of the parts of a transaction.
 #[tokio::test]
 async fn r9_headers_of_nested_answers() {
     let (_pair, mut wires) = with_two_keys().await;
@@ -174,7 +175,7 @@ async fn unknown_sort_order() {
     }
 }
 
-// R9, X-R
+// R9, T17, X-R
 /// Alarms, and what a full store refuses.
 #[tokio::test]
 async fn alarms() {
@@ -225,7 +226,8 @@ async fn odd_leases_puts_and_hashes() {
     }
 }
 
-/// G10: not known to servers before 3.7.
+// G10
+/// Not known to servers before 3.7.
 #[tokio::test]
 async fn g10_range_stream() {
     let (_pair, mut wires) = with_two_keys().await;
@@ -241,7 +243,8 @@ async fn g10_range_stream() {
     assert_eq!(answers[0], answers[1]);
 }
 
-/// L4: renewals, of leases that live and of others.
+// L4
+/// Renewals, of leases that live and of others.
 #[tokio::test]
 async fn l4_keep_alive() {
     let (_pair, mut wires) = with_two_keys().await;
@@ -264,8 +267,8 @@ async fn l4_keep_alive() {
 }
 
 // W1, W2, W5, W10, W19, X-D, X-E
-/// What a stream answers to what it is asked. Each request has
-/// the number of its responses: the next one must not overtake them.
+/// What a stream answers to what it is asked. Each request has the number of its responses: the
+/// next one must not overtake them.
 #[tokio::test]
 async fn w1_frames_of_a_watch_stream() {
     let (mut pair, wires) = with_two_keys().await;
@@ -321,4 +324,29 @@ async fn w1_frames_of_a_watch_stream() {
         answers.push(answer);
     }
     assert_eq!(answers[1], answers[0], "memkv left, etcd right");
+}
+
+// X-I
+/// A client that has no more to ask still gets its events.
+#[tokio::test]
+async fn half_closed_watch_goes_on() {
+    let (mut pair, wires) = with_two_keys().await;
+    let mut streams = Vec::new();
+    for wire in [&wires.real, &wires.fake] {
+        let (requests, mut responses) = wire.watch();
+        requests.send(create(("a", ""), 4, 0)).await.expect("it reads");
+        drop(requests);
+        let answers = [next(&mut responses).await, next(&mut responses).await];
+        streams.push((responses, answers.to_vec()));
+    }
+    pair.ctl("put a 3").await;
+    for (responses, answers) in &mut streams {
+        answers.push(next(responses).await);
+    }
+    assert_eq!(streams[1].1, streams[0].1, "memkv left, etcd right");
+}
+
+async fn next(responses: &mut Answers<PbWatchResponse>) -> String {
+    let response = timeout(PATIENCE, responses.message()).await.expect("an answer");
+    without_ids(&format!("{:?}", response.expect("no error").expect("it goes on")))
 }
