@@ -281,11 +281,22 @@ pub enum CloseReason {
     Requested,
     /// The task that follows the store ended, because its runtime shut down.
     TailEnded,
+    /// The store holds a value that does not decode, in a collection whose policy is
+    /// [`DecodePolicy::Fail`](crate::DecodePolicy::Fail). [`Health::last_error`] names the key.
+    ///
+    /// [`Health::last_error`]: crate::Health::last_error
+    Undecodable {
+        /// The revision that wrote it.
+        revision: Revision,
+    },
 }
 
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Undecodable { revision } => {
+                return write!(f, "the value written at revision {revision} does not decode");
+            }
             Self::Dropped => "its last handle was dropped",
             Self::Requested => "close was called",
             Self::TailEnded => "the runtime that followed the store has shut down",

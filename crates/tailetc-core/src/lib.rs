@@ -28,7 +28,8 @@
 //! # Errors
 //!
 //! All are [`Error`], which says what the caller can do. Nothing that comes from the store makes
-//! the library panic: a value that does not decode is quarantined ([`Snapshot::quarantined`]).
+//! the library panic: a value that does not decode is quarantined ([`Snapshot::quarantined`]), or
+//! what the collection's [`DecodePolicy`] says.
 //!
 //! # Features
 //!
@@ -57,7 +58,7 @@ pub use crate::key::{Key, KeyRef};
 pub use crate::revision::{LeaseId, Revision};
 #[cfg(feature = "json")]
 pub use crate::schema::Json;
-pub use crate::schema::{ClonePolicy, Cloned, Codec, Collection, RAW, Raw, Shared};
+pub use crate::schema::{ClonePolicy, Cloned, Codec, Collection, DecodePolicy, RAW, Raw, Shared};
 pub use crate::state::{
     Change, ChangeKind, ChangeSet, Changes, Item, KeyBounds, Metadata, Only, Prefix, Quarantined,
     Range, Scan, Snapshot, Token,

@@ -7,9 +7,10 @@ use crate::backend::Header;
 use crate::db::Shared;
 use crate::db::applier::Applier;
 use crate::db::observers::{Observer, ObserverGuard, call_one, check_not_observing, is_observing};
-use crate::state::{EntryPtr, RawChange, State};
+use crate::schema::Schema;
+use crate::state::{Entry, EntryPtr, RawChange, State};
 use crate::watch::Subscriber;
-use crate::{ChangeKind, ChangeSet, Error, Key, Revision};
+use crate::{ChangeKind, ChangeSet, DecodePolicy, Error, Key, Revision};
 
 /// Keeps the state from moving while its difference to the store is being loaded.
 #[derive(Debug)]
@@ -38,6 +39,25 @@ pub(crate) struct AppliedEvent {
     pub(crate) key: Key,
     /// The new entry, or none for a deletion.
     pub(crate) after: Option<EntryPtr>,
+}
+
+/// A value that does not decode, in a collection whose policy is to go no further.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) key: Key,
+    pub(crate) revision: Revision,
+    pub(crate) error: Error,
+}
+
+impl Refusal {
+    /// Why an entry must not be applied, if it must not.
+    pub(crate) fn of(schema: &Schema, key: &Key, entry: &Entry) -> Option<Self> {
+        if !entry.is_quarantined() || schema.policy(entry.slot) != DecodePolicy::Fail {
+            return None;
+        }
+        let error = entry.check_decoded(key.as_bytes()).err()?;
+        Some(Self { key: key.clone(), revision: entry.meta.mod_revision, error })
+    }
 }
 
 /// The difference between a state and a freshly loaded one.
@@ -140,6 +160,11 @@ impl Shared {
         next.epoch += u64::from(difference.new_epoch);
         let mut changes = Vec::with_capacity(difference.changes.len());
         for (key, after) in difference.changes {
+            let after = after.map(|entry| {
+                self.note_undecodable(&key, &entry);
+                // What a key was in another history says nothing about what it is in this one.
+                if difference.new_epoch { entry } else { next.showing(&key, entry) }
+            });
             let before = next.set(&key, after.clone());
             changes.push(RawChange { key, before, after });
         }
@@ -210,6 +235,10 @@ impl Shared {
         let listened = !applier.observers.is_empty() || !applier.subscribers.is_empty();
         let mut changes = Vec::with_capacity(if listened { events.len() } else { 0 });
         for AppliedEvent { key, after, .. } in events {
+            let after = after.map(|entry| {
+                self.note_undecodable(&key, &entry);
+                next.showing(&key, entry)
+            });
             if !listened {
                 next.set(&key, after);
                 continue;
@@ -225,6 +254,13 @@ impl Shared {
         }
         if self.options.history > 0 {
             self.remember(applier, &Arc::new(next.clone()));
+        }
+    }
+
+    fn note_undecodable(&self, key: &Key, entry: &EntryPtr) {
+        if entry.is_quarantined() {
+            self.counters.undecodable(1);
+            tracing::warn!(%key, revision = %entry.meta.mod_revision, "a value does not decode");
         }
     }
 

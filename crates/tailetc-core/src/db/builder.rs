@@ -13,7 +13,7 @@ use crate::db::applier::Applier;
 use crate::db::observers::{Observer, Observers, call_one};
 use crate::db::{Db, Handle, Shared};
 use crate::schema::SchemaBuilder;
-use crate::{ChangeSet, Codec, Collection, Error, tail};
+use crate::{ChangeSet, Codec, Collection, DecodePolicy, Error, tail};
 
 /// How a [`Db`] behaves. `Options::default()` is right for most programs.
 ///
@@ -151,6 +151,14 @@ impl Builder {
         self
     }
 
+    /// What becomes of a collection's values that do not decode. Default
+    /// [`DecodePolicy::Quarantine`].
+    #[must_use]
+    pub fn decode_policy<C, P>(mut self, of: Collection<C, P>, policy: DecodePolicy) -> Self {
+        self.schema.set_policy(of, policy);
+        self
+    }
+
     /// Registers an observer that stays for the life of the `Db` and sees the initial load too, as
     /// its first change set, before [`connect`](Self::connect) returns. See [`Db::observe`].
     #[must_use]
@@ -190,7 +198,8 @@ impl Builder {
     /// # Errors
     ///
     /// [`Error::InvalidOption`] before anything is sent; [`Error::Backend`] if the store cannot be
-    /// reached or refuses.
+    /// reached or refuses; [`Error::Undecodable`] for a value of a collection whose policy is
+    /// [`DecodePolicy::Fail`].
     ///
     /// # Panics
     ///
@@ -206,6 +215,7 @@ impl Builder {
             backend.delete(all).await.map_err(|e| Error::backend("delete all on start", e))?;
         }
         let state = tail::load_first(&backend, &self.options, schema).await?;
+        let quarantined = state.quarantined.len() as u64;
         let mut observers = Observers::default();
         let all = KeyRange::prefix(self.prefix);
         let initial = (!self.observers.is_empty()).then(|| ChangeSet::initial(&state, &all));
@@ -218,6 +228,7 @@ impl Builder {
         }
         let shared = Shared::new(backend, self.options, state, Applier::new(observers));
         shared.counters.observer_panics(panics);
+        shared.counters.undecodable(quarantined);
         let shared = Arc::new(shared);
         let watcher = tail::open_watch(&shared).await;
         // A watch that could not be opened is the tail's to mend, like one that breaks.

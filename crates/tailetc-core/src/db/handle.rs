@@ -10,8 +10,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::backend::{BackendError, BackendErrorKind, Header, KvBackend};
 use crate::db::{Builder, Handle, Health, HealthChanges, ObserverGuard, Shared, Stats};
 use crate::{
-    ChangeSet, ClonePolicy, CloseReason, Codec, Collection, Error, KeyBounds, Revision, Snapshot,
-    Token, Txn, Watch, WatchMode,
+    ChangeSet, ClonePolicy, CloseReason, Codec, Collection, Error, KeyBounds, Quarantined,
+    Revision, Snapshot, Token, Txn, Watch, WatchMode,
 };
 
 /// A complete copy of an etcd key prefix in memory, kept current, with transactions.
@@ -224,6 +224,12 @@ impl Db {
     /// of other programs.
     pub fn backend(&self) -> &Arc<dyn KvBackend> {
         &self.shared().backend
+    }
+
+    /// All keys whose values do not decode now, in key order: those of
+    /// [`Snapshot::quarantined`].
+    pub fn quarantined(&self) -> Vec<Quarantined> {
+        self.snapshot().quarantined().collect()
     }
 
     /// How the mirror is doing.

@@ -11,7 +11,7 @@ mod own_writes;
 mod shared;
 mod stats;
 
-pub(crate) use self::apply::{AppliedEvent, Difference};
+pub(crate) use self::apply::{AppliedEvent, Difference, Refusal};
 pub use self::builder::{Builder, Options};
 pub(crate) use self::catch_up::{Arrival, prefix_range};
 pub use self::handle::{Db, WriteDenial};

@@ -189,10 +189,15 @@ impl Shared {
 
     /// Ends everything that waits. The first reason stands.
     pub(crate) fn close(&self, reason: CloseReason) {
+        self.close_because(reason, None);
+    }
+
+    /// The same, with an error for [`Health::last_error`].
+    pub(crate) fn close_because(&self, reason: CloseReason, error: Option<Arc<str>>) {
         if self.closed.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.set_phase(Phase::Closed(reason), None);
+        self.set_phase(Phase::Closed(reason), error);
         self.position.send_modify(|position| position.closed = Some(reason));
         self.end_watches();
     }

@@ -47,6 +47,8 @@ counters! {
     revisions,
     /// Keys changed.
     changes,
+    /// Values that did not decode, on load, watch and resync.
+    undecodable,
     /// Published states.
     publications,
     /// Times the connection broke and was made anew.

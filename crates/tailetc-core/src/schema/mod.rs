@@ -3,6 +3,7 @@
 mod clone_policy;
 mod codec;
 mod collection;
+mod decode_policy;
 #[cfg(feature = "json")]
 mod json;
 mod registry;
@@ -10,6 +11,7 @@ mod registry;
 pub use self::clone_policy::{ClonePolicy, Cloned, Shared};
 pub use self::codec::{Codec, Raw};
 pub use self::collection::{Collection, RAW};
+pub use self::decode_policy::DecodePolicy;
 #[cfg(feature = "json")]
 pub use self::json::Json;
 pub(crate) use self::registry::{AnyValue, Schema, SchemaBuilder, SlotId};

@@ -1,13 +1,14 @@
 //! The registered collections of a `Db`, with their types erased.
 
 use std::any::{Any, TypeId, type_name};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{BoxError, Codec, Collection, Error, Key, KeyRef, Raw};
+use crate::{BoxError, Codec, Collection, DecodePolicy, Error, Key, KeyRef, Raw};
 
 /// A decoded value of any type.
 pub(crate) type AnyValue = Arc<dyn Any + Send + Sync>;
@@ -36,6 +37,7 @@ struct Slot {
     codec_type: TypeId,
     codec_name: &'static str,
     codec: Box<dyn ErasedCodec>,
+    policy: DecodePolicy,
 }
 
 impl Schema {
@@ -75,6 +77,11 @@ impl Schema {
     /// The whole prefix of a slot's keys.
     pub(crate) fn slot_prefix(&self, slot: SlotId) -> &Key {
         &self.slots[slot.0 as usize].prefix
+    }
+
+    /// What becomes of the slot's values that do not decode.
+    pub(crate) fn policy(&self, slot: SlotId) -> DecodePolicy {
+        self.slots[slot.0 as usize].policy
     }
 
     /// The key relative to its collection.
@@ -129,6 +136,7 @@ fn mismatch(slot: &Slot, found: &'static str) -> Error {
 #[derive(Default)]
 pub(crate) struct SchemaBuilder {
     declared: Vec<Declared>,
+    policies: BTreeMap<&'static str, DecodePolicy>,
 }
 
 struct Declared {
@@ -148,6 +156,10 @@ impl SchemaBuilder {
             codec_name: type_name::<C>(),
             codec: Box::new(codec),
         });
+    }
+
+    pub(crate) fn set_policy<C, P>(&mut self, of: Collection<C, P>, policy: DecodePolicy) {
+        self.policies.insert(of.prefix(), policy);
     }
 
     pub(crate) fn build(mut self, prefix: &[u8]) -> Result<Schema, Error> {
@@ -176,6 +188,11 @@ impl SchemaBuilder {
                 )));
             }
         }
+        let declared = |relative| self.declared.iter().any(|d| d.relative == relative);
+        if let Some(relative) = self.policies.keys().find(|relative| !declared(**relative)) {
+            let reason = format!("the collection {relative:?} is not registered");
+            return Err(Error::InvalidOption { option: "decode_policy", reason });
+        }
         let raw = Declared {
             relative: "",
             separated: false,
@@ -189,6 +206,7 @@ impl SchemaBuilder {
             codec_type: declared.codec_type,
             codec_name: declared.codec_name,
             codec: declared.codec,
+            policy: self.policies.get(declared.relative).copied().unwrap_or_default(),
         });
         Ok(Schema { prefix: prefix.into(), slots: slots.collect() })
     }

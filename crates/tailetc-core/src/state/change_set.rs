@@ -188,6 +188,12 @@ impl<'c, C, P> Change<'c, C, P> {
         self.raw.after.as_ref().map(|entry| entry.meta)
     }
 
+    /// The revision of the value that [`after`](Self::after) gives in the place of the store's,
+    /// which does not decode: [`DecodePolicy::KeepPrevious`](crate::DecodePolicy::KeepPrevious).
+    pub fn kept_from(&self) -> Option<Revision> {
+        self.raw.after.as_ref().and_then(|entry| entry.kept_from())
+    }
+
     /// Whether the key did not exist before.
     pub fn is_create(&self) -> bool {
         self.raw.before.is_none() && self.raw.after.is_some()

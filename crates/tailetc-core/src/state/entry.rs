@@ -34,7 +34,24 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) enum Value {
     Decoded(AnyValue),
-    Quarantined(Box<(Bytes, SharedError)>),
+    Quarantined(Box<Refused>),
+}
+
+/// Bytes that are no value.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused {
+    bytes: Bytes,
+    error: SharedError,
+    /// The value that is shown in their place: [`DecodePolicy::KeepPrevious`].
+    kept: Option<Kept>,
+}
+
+/// The last value that decoded.
+#[derive(Clone, Debug)]
+struct Kept {
+    value: AnyValue,
+    /// The revision that wrote it.
+    revision: Revision,
 }
 
 impl Entry {
@@ -43,7 +60,10 @@ impl Entry {
         let slot = schema.slot_of(&kv.key);
         let value = match schema.decode(slot, &kv.key, &kv.value) {
             Ok(value) => Value::Decoded(value),
-            Err(error) => Value::Quarantined(Box::new((kv.value.clone(), error.into()))),
+            Err(error) => {
+                let (bytes, error) = (kv.value.clone(), error.into());
+                Value::Quarantined(Box::new(Refused { bytes, error, kept: None }))
+            }
         };
         Self::new(kv, slot, value)
     }
@@ -62,6 +82,39 @@ impl Entry {
         matches!(self.value, Value::Quarantined(_))
     }
 
+    /// This entry, whose value does not decode, showing the value of the entry before in its
+    /// place. A key that was deleted in between has none: what it is now was created anew.
+    pub(crate) fn keeping(&self, before: &Self) -> Option<Self> {
+        let Value::Quarantined(refused) = &self.value else { return None };
+        if before.meta.create_revision != self.meta.create_revision {
+            return None;
+        }
+        let kept = match &before.value {
+            Value::Decoded(value) => {
+                Kept { value: AnyValue::clone(value), revision: before.meta.mod_revision }
+            }
+            Value::Quarantined(before) => before.kept.clone()?,
+        };
+        let refused = Refused { kept: Some(kept), ..Refused::clone(refused) };
+        Some(Self { value: Value::Quarantined(Box::new(refused)), ..*self })
+    }
+
+    /// The revision of the value that is shown in the place of one that does not decode.
+    pub(crate) fn kept_from(&self) -> Option<Revision> {
+        match &self.value {
+            Value::Decoded(_) => None,
+            Value::Quarantined(refused) => refused.kept.as_ref().map(|kept| kept.revision),
+        }
+    }
+
+    /// Fails if the store's value does not decode, whatever is shown in its place.
+    pub(crate) fn check_decoded(&self, key: &[u8]) -> Result<(), Error> {
+        match &self.value {
+            Value::Decoded(_) => Ok(()),
+            Value::Quarantined(refused) => Err(undecodable(key, &refused.error)),
+        }
+    }
+
     /// The value, if it decodes, of whatever type.
     pub(crate) fn any(&self) -> Option<AnyValue> {
         match &self.value {
@@ -70,20 +123,24 @@ impl Entry {
         }
     }
 
-    /// The value of a codec's collection. The caller has resolved the collection, so a decoded
+    /// The value to show of a codec's collection. The caller has resolved the collection, so a decoded
     /// value has its type.
     pub(crate) fn typed<C: Codec>(&self, key: &[u8]) -> Result<&C::Value, Error> {
-        match &self.value {
-            Value::Decoded(value) => value.downcast_ref().ok_or_else(|| wrong_type::<C>(key)),
-            Value::Quarantined(refused) => Err(undecodable(key, &refused.1)),
-        }
+        self.shown(key)?.downcast_ref().ok_or_else(|| wrong_type::<C>(key))
     }
 
     /// The same, as the shared pointer that clone policies take.
     pub(crate) fn typed_arc<C: Codec>(&self, key: &[u8]) -> Result<Arc<C::Value>, Error> {
+        Arc::clone(self.shown(key)?).downcast().map_err(|_| wrong_type::<C>(key))
+    }
+
+    fn shown(&self, key: &[u8]) -> Result<&AnyValue, Error> {
         match &self.value {
-            Value::Decoded(value) => Arc::clone(value).downcast().map_err(|_| wrong_type::<C>(key)),
-            Value::Quarantined(refused) => Err(undecodable(key, &refused.1)),
+            Value::Decoded(value) => Ok(value),
+            Value::Quarantined(refused) => match &refused.kept {
+                Some(kept) => Ok(&kept.value),
+                None => Err(undecodable(key, &refused.error)),
+            },
         }
     }
 }
@@ -137,6 +194,9 @@ pub struct Quarantined {
     pub error: SharedError,
     /// The key's metadata.
     pub metadata: Metadata,
+    /// The revision of the value that reads give in its place, if the collection's policy is
+    /// [`DecodePolicy::KeepPrevious`](crate::DecodePolicy::KeepPrevious) and there is one.
+    pub kept_from: Option<Revision>,
 }
 
 impl Quarantined {
@@ -144,12 +204,12 @@ impl Quarantined {
         let Value::Quarantined(refused) = &entry.value else {
             return None;
         };
-        let (bytes, error) = &**refused;
         Some(Self {
             key: key.clone(),
-            bytes: bytes.clone(),
-            error: error.clone(),
+            bytes: refused.bytes.clone(),
+            error: refused.error.clone(),
             metadata: entry.meta,
+            kept_from: entry.kept_from(),
         })
     }
 }

@@ -19,9 +19,9 @@ pub(crate) use self::map::KeyMap;
 pub use self::range::{Item, Range, Scan};
 pub use self::snapshot::Snapshot;
 pub use self::token::Token;
-use crate::Revision;
 use crate::backend::Header;
 use crate::schema::Schema;
+use crate::{DecodePolicy, Revision};
 
 /// Everything below the prefix, at one revision. Never changes once published.
 #[derive(Clone, Debug)]
@@ -71,6 +71,17 @@ impl State {
         header.cluster_id != self.cluster_id
             || header.revision < self.revision
             || header.raft_term < self.raft_term
+    }
+
+    /// An entry as this state would show it: one that does not decode keeps the value of the entry
+    /// that it replaces, if its collection's policy says so.
+    pub(crate) fn showing(&self, key: &crate::Key, entry: EntryPtr) -> EntryPtr {
+        let keeps = self.schema.policy(entry.slot) == DecodePolicy::KeepPrevious;
+        if !keeps || !entry.is_quarantined() {
+            return entry;
+        }
+        let before = self.map.get(key.as_bytes());
+        before.and_then(|before| entry.keeping(before)).map_or(entry, EntryPtr::new)
     }
 
     /// Writes (`Some`) or deletes (`None`) a key and returns what was there.

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use crate::schema::SlotId;
 use crate::state::map::KeyMapRange;
 use crate::state::{EntryPtr, Metadata, State};
-use crate::{ClonePolicy, Codec, Error, Key, KeyRef, Shared};
+use crate::{ClonePolicy, Codec, Error, Key, KeyRef, Revision, Shared};
 
 /// The keys and values of a range, in key order. Can be read from both ends.
 ///
@@ -107,6 +107,12 @@ impl<'s, C, P> Item<'s, C, P> {
     /// Its revisions, version and lease.
     pub fn metadata(&self) -> Metadata {
         self.entry.meta
+    }
+
+    /// The revision of the value that is given in the place of the store's, which does not decode:
+    /// [`DecodePolicy::KeepPrevious`](crate::DecodePolicy::KeepPrevious).
+    pub fn kept_from(&self) -> Option<Revision> {
+        self.entry.kept_from()
     }
 }
 

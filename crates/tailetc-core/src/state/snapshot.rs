@@ -123,8 +123,8 @@ impl Snapshot {
     ) -> Result<Range<'_, C, P>, Error> {
         let slot = self.0.schema.resolve(collection)?;
         let range = bounds.key_range(self.0.schema.slot_prefix(slot).as_bytes());
-        let mut refused = self.0.quarantined.range(&range);
-        if let Some((key, entry)) = refused.find(|(_, entry)| entry.slot == slot) {
+        let refused = self.0.quarantined.range(&range);
+        for (key, entry) in refused.filter(|(_, entry)| entry.slot == slot) {
             entry.typed::<C>(key.as_bytes())?;
         }
         Ok(Range::new(Scan::new(&self.0, slot, self.0.map.range(&range))))
@@ -146,7 +146,7 @@ impl Snapshot {
         Ok(Scan::new(&self.0, slot, self.0.map.range(&range)))
     }
 
-    /// All keys whose values do not decode, in key order.
+    /// All keys whose values do not decode, in key order, whatever is shown in their place.
     pub fn quarantined(&self) -> impl Iterator<Item = Quarantined> + '_ {
         self.0.quarantined.iter().filter_map(|(key, entry)| Quarantined::of(key, entry))
     }

@@ -12,9 +12,10 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::backend::{
     BackendError, BackendErrorKind, Event, EventKind, Header, WatchResponse, Watcher,
 };
-use crate::db::{AppliedEvent, Shared};
+use crate::db::{AppliedEvent, Refusal, Shared};
 use crate::schema::Schema;
 use crate::state::{Entry, EntryPtr, Value};
+use crate::tail::Broken;
 
 /// How often progress is asked for while somebody waits for it. Servers drop requests, so one is
 /// not enough (etcd: `server/storage/mvcc/watchable_store.go`, `progressIfSync`).
@@ -30,7 +31,7 @@ const BATCH: usize = 64;
 
 /// How a watch ended.
 pub(super) struct Ended {
-    pub(super) error: BackendError,
+    pub(super) broken: Broken,
     /// Whether it delivered anything before.
     pub(super) productive: bool,
 }
@@ -45,26 +46,26 @@ pub(super) async fn follow(shared: &Shared, watcher: &mut dyn Watcher) -> Ended 
             response = watcher.next() => {
                 match response {
                     Ok(first) => gather(shared, watcher, first).apply(shared).await,
-                    Err(error) => Err(error),
+                    Err(error) => Err(error.into()),
                 }
             }
             () = shared.progress_wanted.notified() => {
                 ask_at = Instant::now();
                 continue;
             }
-            () = shared.suspected.notified() => Err(BackendError::new(
+            () = shared.suspected.notified() => Err(Broken::Store(BackendError::new(
                 BackendErrorKind::Unavailable,
                 "the watch does not deliver what the store has",
-            )),
+            ))),
             () = sleep_until(ask_at) => {
                 let asked = ask(shared, watcher).await.map(|()| false);
                 ask_at = next_ask(shared);
-                asked
+                asked.map_err(Broken::Store)
             }
         };
         match outcome {
             Ok(delivered) => productive |= delivered,
-            Err(error) => return Ended { error, productive },
+            Err(broken) => return Ended { broken, productive },
         }
     }
 }
@@ -129,18 +130,22 @@ fn gather(shared: &Shared, watcher: &mut dyn Watcher, first: WatchResponse) -> G
 
 impl Gathered {
     /// Applies everything, then reports the error that ended the watch, if one did.
-    async fn apply(self, shared: &Shared) -> Result<bool, BackendError> {
+    async fn apply(self, shared: &Shared) -> Result<bool, Broken> {
         let expected = shared.with_state(|state| state.cluster_id);
         if self.header.cluster_id != expected {
-            return Err(BackendError::new(
+            return Err(Broken::Store(BackendError::new(
                 BackendErrorKind::Unavailable,
                 "the watch is answered by another cluster",
-            ));
+            )));
         }
         let mut events = self.events.as_slice();
         while !events.is_empty() {
             let (batch, rest) = events.split_at(batch_end(events));
-            shared.apply_events(self.header.raft_term, decode(shared, batch));
+            let (decoded, refusal) = decode(shared, batch);
+            shared.apply_events(self.header.raft_term, decoded);
+            if let Some(refusal) = refusal {
+                return Err(refusal.into());
+            }
             events = rest;
             if !events.is_empty() {
                 tokio::task::yield_now().await;
@@ -150,7 +155,7 @@ impl Gathered {
             shared.apply_progress(header);
         }
         match self.error {
-            Some(error) => Err(error),
+            Some(error) => Err(error.into()),
             None => Ok(true),
         }
     }
@@ -163,11 +168,29 @@ fn batch_end(events: &[Event]) -> usize {
     BATCH + rest.iter().take_while(|event| event.revision() == last.revision()).count()
 }
 
-/// Decodes events, outside of any lock. Those known already are left out.
-fn decode(shared: &Shared, events: &[Event]) -> Vec<AppliedEvent> {
+/// Decodes events, outside of any lock. Those known already are left out, and so is everything from
+/// the revision on that must not be applied.
+fn decode(shared: &Shared, events: &[Event]) -> (Vec<AppliedEvent>, Option<Refusal>) {
     let (known, schema) = shared.with_state(|state| (state.revision, Arc::clone(&state.schema)));
-    let new = events.iter().filter(|event| event.revision() > known);
-    new.map(|event| decode_one(shared, &schema, event)).collect()
+    let events: Vec<_> = events.iter().filter(|event| event.revision() > known).collect();
+    let mut decoded = Vec::with_capacity(events.len());
+    for (at, event) in events.iter().enumerate() {
+        let event = decode_one(shared, &schema, event);
+        let entry = event.after.as_ref();
+        let refusal = entry.and_then(|entry| Refusal::of(&schema, &event.key, entry));
+        if refusal.is_some() && !is_overwritten(&event, &events[at + 1..]) {
+            decoded.retain(|earlier: &AppliedEvent| earlier.revision < event.revision);
+            return (decoded, refusal);
+        }
+        decoded.push(event);
+    }
+    (decoded, None)
+}
+
+/// Whether the same transaction writes or deletes the key once more: nobody sees what was between.
+fn is_overwritten(event: &AppliedEvent, later: &[&Event]) -> bool {
+    let mut same = later.iter().take_while(|later| later.revision() == event.revision);
+    same.any(|later| later.kv.key == event.key.as_bytes())
 }
 
 fn decode_one(shared: &Shared, schema: &Schema, event: &Event) -> AppliedEvent {

@@ -12,8 +12,9 @@ use crate::Revision;
 use crate::backend::{
     BackendError, BackendErrorKind, KeyRange, KeyValue, KvBackend, RangeRequest, RangeResponse,
 };
-use crate::db::{Difference, Options};
+use crate::db::{Difference, Options, Refusal};
 use crate::state::{Entry, EntryPtr, State};
+use crate::tail::Broken;
 
 /// How often a load begins anew because its revision was compacted between two pages.
 const ATTEMPTS: usize = 10;
@@ -30,11 +31,11 @@ pub(super) async fn difference(
     backend: &Arc<dyn KvBackend>,
     options: &Options,
     base: &State,
-) -> Result<Difference, BackendError> {
+) -> Result<Difference, Broken> {
     let mut attempt = 1;
     loop {
         match attempt_difference(backend, options, base).await {
-            Err(error)
+            Err(Broken::Store(error))
                 if matches!(error.kind(), BackendErrorKind::Compacted { .. })
                     && attempt < ATTEMPTS =>
             {
@@ -50,7 +51,7 @@ async fn attempt_difference(
     backend: &Arc<dyn KvBackend>,
     options: &Options,
     base: &State,
-) -> Result<Difference, BackendError> {
+) -> Result<Difference, Broken> {
     let all = crate::db::prefix_range(base);
     let mut size = PageSize::new(options);
     let mut page = fetch(backend, all.clone(), Revision::ZERO, &mut size).await?;
@@ -78,7 +79,7 @@ async fn attempt_difference(
             }
             _ => None,
         };
-        merge.add(page.kvs);
+        merge.add(page.kvs)?;
         (page, size) = match next {
             Some(next) => next.await?,
             None => break,
@@ -191,7 +192,7 @@ impl<'b> Merge<'b> {
         Self { base, old: old.peekable(), new_epoch, changes: Vec::new() }
     }
 
-    fn add(&mut self, kvs: Vec<KeyValue>) {
+    fn add(&mut self, kvs: Vec<KeyValue>) -> Result<(), Refusal> {
         for kv in kvs {
             self.delete_before(Some(&kv.key));
             let same = self.old.next_if(|(key, _)| key.as_bytes() == kv.key);
@@ -203,9 +204,13 @@ impl<'b> Merge<'b> {
                 continue;
             }
             let key = same.map_or_else(|| kv.key.as_ref().into(), |(key, _)| key.clone());
-            let entry = EntryPtr::new(Entry::decode(&self.base.schema, &kv));
-            self.changes.push((key, Some(entry)));
+            let entry = Entry::decode(&self.base.schema, &kv);
+            if let Some(refusal) = Refusal::of(&self.base.schema, &key, &entry) {
+                return Err(refusal);
+            }
+            self.changes.push((key, Some(EntryPtr::new(entry))));
         }
+        Ok(())
     }
 
     fn finish(mut self) -> Vec<(crate::Key, Option<EntryPtr>)> {

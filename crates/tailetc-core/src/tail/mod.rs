@@ -27,10 +27,31 @@ use tracing::Instrument;
 
 use self::backoff::Backoff;
 use crate::backend::{BackendError, BackendErrorKind, KvBackend, WatchRequest, Watcher};
-use crate::db::{Options, Phase, Shared};
+use crate::db::{Options, Phase, Refusal, Shared};
 use crate::schema::Schema;
 use crate::state::State;
 use crate::{CloseReason, Error};
+
+/// Why the state cannot be continued as it is.
+#[derive(Debug)]
+enum Broken {
+    /// The store or the way to it: try again.
+    Store(BackendError),
+    /// What the store holds: go no further.
+    Refused(Box<Refusal>),
+}
+
+impl From<BackendError> for Broken {
+    fn from(error: BackendError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Refusal> for Broken {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+}
 
 /// Loads the first state of a new `Db`.
 pub(crate) async fn load_first(
@@ -41,7 +62,10 @@ pub(crate) async fn load_first(
     let mut state = State::empty(schema);
     let span = tracing::debug_span!("tailetc.load");
     let loaded = load::difference(backend, options, &state).instrument(span).await;
-    let loaded = loaded.map_err(|error| Error::backend("load", error))?;
+    let loaded = loaded.map_err(|broken| match broken {
+        Broken::Store(error) => Error::backend("load", error),
+        Broken::Refused(refusal) => refusal.error,
+    })?;
     state.cluster_id = loaded.cluster_id;
     state.raft_term = loaded.raft_term;
     state.revision = loaded.revision;
@@ -63,9 +87,9 @@ pub(crate) async fn run(shared: Arc<Shared>, first: Result<Box<dyn Watcher>, Bac
     // Whatever ends the task, nobody is left waiting for it.
     let _end = CloseAtEnd(&shared);
     let mut backoff = Backoff::new(&shared.options);
-    let mut watcher = first;
+    let mut watcher = first.map_err(Broken::Store);
     loop {
-        let error = match watcher {
+        let broken = match watcher {
             Ok(mut watcher) => {
                 shared.set_phase(Phase::Tailing, None);
                 let opened = Instant::now();
@@ -74,9 +98,13 @@ pub(crate) async fn run(shared: Arc<Shared>, first: Result<Box<dyn Watcher>, Bac
                 if ended.productive || opened.elapsed() >= shared.options.backoff_max {
                     backoff.reset();
                 }
-                ended.error
+                ended.broken
             }
-            Err(error) => error,
+            Err(broken) => broken,
+        };
+        let error = match broken {
+            Broken::Store(error) => error,
+            Broken::Refused(refusal) => return close_refusing(&shared, &refusal),
         };
         let compacted = matches!(error.kind(), BackendErrorKind::Compacted { .. });
         let phase = if compacted { Phase::Resyncing } else { Phase::Reconnecting };
@@ -87,7 +115,7 @@ pub(crate) async fn run(shared: Arc<Shared>, first: Result<Box<dyn Watcher>, Bac
 }
 
 /// Makes sure that the state can be continued, and opens a watch that continues it.
-async fn reconnect(shared: &Shared, compacted: bool) -> Result<Box<dyn Watcher>, BackendError> {
+async fn reconnect(shared: &Shared, compacted: bool) -> Result<Box<dyn Watcher>, Broken> {
     // Before the header: a commit applied from its answer may move the state meanwhile.
     let known = shared.state();
     let header = shared.current_header().await?;
@@ -106,6 +134,15 @@ async fn reconnect(shared: &Shared, compacted: bool) -> Result<Box<dyn Watcher>,
     let watcher = open_watch(shared).await?;
     shared.counters.reconnects(1);
     Ok(watcher)
+}
+
+fn close_refusing(shared: &Shared, refusal: &Refusal) {
+    let Refusal { key, revision, error } = refusal;
+    tracing::error!(%key, %revision, "closing: a value does not decode");
+    shared.close_because(
+        CloseReason::Undecodable { revision: *revision },
+        Some(error.to_string().into()),
+    );
 }
 
 struct CloseAtEnd<'s>(&'s Shared);

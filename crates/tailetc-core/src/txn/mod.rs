@@ -96,6 +96,7 @@ impl Txn {
                     let Some(entry) = txn.base.map.get(key.as_bytes()) else {
                         return Ok(None);
                     };
+                    entry.check_decoded(key.as_bytes())?;
                     Ok(Some(P::out(&entry.typed_arc::<C>(key.as_bytes())?)))
                 }
             }
@@ -141,6 +142,7 @@ impl Txn {
                     let Some(entry) = txn.base.map.get(key.as_bytes()) else {
                         return Ok(None);
                     };
+                    entry.check_decoded(key.as_bytes())?;
                     Ok(Some(look(entry.typed::<C>(key.as_bytes())?)))
                 }
             }
@@ -177,6 +179,7 @@ impl Txn {
                     || Key::from(txn.base.schema.relative(slot, key.as_bytes()).as_bytes());
                 match item {
                     writes::Overlaid::Stored(entry) if entry.slot == slot => {
+                        entry.check_decoded(key.as_bytes())?;
                         let value = entry.typed_arc::<C>(key.as_bytes())?;
                         found.push((relative(), P::out(&value)));
                     }
