@@ -31,6 +31,7 @@ fn answer(good: bool, health: &Health) -> Response {
 fn describe(health: &Health) -> Value {
     let phase = match health.phase {
         Phase::Tailing => "tailing",
+        Phase::Lagging => "lagging",
         Phase::Reconnecting => "reconnecting",
         Phase::Resyncing => "resyncing",
         Phase::Closed(_) => "closed",
@@ -40,6 +41,8 @@ fn describe(health: &Health) -> Value {
         "phase": phase,
         "phase_for_seconds": health.phase_for.as_secs_f64(),
         "revision": health.revision.get(),
+        "store_revision": health.store_revision.get(),
+        "age_seconds": health.age.as_secs_f64(),
         "last_contact_seconds": health.last_contact.as_secs_f64(),
         "last_error": health.last_error.as_deref(),
     })
@@ -64,6 +67,7 @@ pub(crate) async fn stats(State(app): State<App>) -> Json<Value> {
         "publications": stats.publications,
         "reconnects": stats.reconnects,
         "resyncs": stats.resyncs,
+        "silent_watches": stats.silent_watches,
         "progress_requests": stats.progress_requests,
         "proofs": stats.proofs,
         "observer_panics": stats.observer_panics,

@@ -165,6 +165,17 @@ pub enum Error {
         /// The last conflict.
         source: Box<Self>,
     },
+    /// The copy is older than [`Staleness::MaxAge`](crate::Staleness::MaxAge) allows, and could not
+    /// be brought up to date. [`Db::snapshot`](crate::Db::snapshot) gives it all the same.
+    #[error("the copy is {age:?} old, {allowed:?} are allowed")]
+    TooStale {
+        /// The age that was allowed.
+        allowed: Duration,
+        /// Nothing that was committed longer ago than this is missing from the copy.
+        age: Duration,
+        /// Why it is not fresher.
+        source: Box<Self>,
+    },
     /// The collection was registered with another codec than the one it is used with, or a raw
     /// access meets a typed collection. Mend the program.
     #[error("the keys {prefix} hold {expected}, not {found}")]
@@ -222,6 +233,7 @@ impl Error {
             Self::Backend { source, .. } => source.kind().is_transient(),
             Self::NotCaughtUp { committed, .. } => committed.is_none(),
             Self::HistoryLost { .. } => true,
+            Self::TooStale { source, .. } => source.is_transient(),
             _ => false,
         }
     }
@@ -230,6 +242,7 @@ impl Error {
     pub fn backend_kind(&self) -> Option<BackendErrorKind> {
         match self {
             Self::Backend { source, .. } | Self::OutcomeUnknown { source } => Some(source.kind()),
+            Self::TooStale { source, .. } => source.backend_kind(),
             _ => None,
         }
     }

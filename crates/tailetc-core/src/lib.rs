@@ -51,7 +51,8 @@ mod watch;
 pub use bytes::Bytes;
 
 pub use crate::db::{
-    Builder, Db, Health, HealthChanges, ObserverGuard, Options, Phase, Stats, WriteDenial,
+    Builder, Db, Health, HealthChanges, ObserverGuard, Options, Phase, Staleness, Stats,
+    WriteDenial,
 };
 pub use crate::error::{BoxError, CloseReason, Error, Limit, SharedError};
 pub use crate::key::{Key, KeyRef};

@@ -22,6 +22,7 @@ impl KvBackend for Gate {
     }
 
     async fn range(&self, request: RangeRequest) -> Result<RangeResponse, BackendError> {
+        self.answering().await;
         let is_header = request.range.is_single_key();
         let is_page = !is_header && request.min_mod_revision.is_zero();
         self.0.ranges.fetch_add(1, Ordering::SeqCst);
@@ -45,7 +46,12 @@ impl KvBackend for Gate {
     async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, BackendError> {
         *self.0.last_txn.lock().unwrap() = Some(request.clone());
         self.0.txns.fetch_add(1, Ordering::SeqCst);
+        self.answering().await;
+        if self.0.lose_requests.load(Ordering::SeqCst) {
+            return Err(BackendError::new(BackendErrorKind::Unavailable, "the request was lost"));
+        }
         if self.0.swallow_txn.swap(false, Ordering::SeqCst) {
+            *self.0.late.lock().unwrap() = Some(request);
             return std::future::pending().await;
         }
         let mut response = self.store().txn(request).await?;
@@ -53,19 +59,23 @@ impl KvBackend for Gate {
         response.header = self.header(response.header);
         let mut held = self.0.answers_held.subscribe();
         let _ = held.wait_for(|held| !held).await;
-        if self.0.lose_reply.swap(false, Ordering::SeqCst) {
+        let lost = |left: u64| left.checked_sub(1);
+        if self.0.lose_replies.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lost).is_ok() {
             return Err(BackendError::new(BackendErrorKind::Unavailable, "the reply was lost"));
         }
         Ok(response)
     }
 
     async fn watch(&self, request: WatchRequest) -> Result<Box<dyn Watcher>, BackendError> {
+        self.answering().await;
         let watcher = self.store().watch(request).await?;
         Ok(Box::new(GatedWatcher {
             gate: self.clone(),
             watcher,
             held: self.0.held.subscribe(),
             cuts: self.0.cuts.subscribe(),
+            opened_at: *self.0.frozen.borrow(),
+            frozen: self.0.frozen.subscribe(),
             kept: None,
         }))
     }
@@ -75,7 +85,9 @@ impl KvBackend for Gate {
     }
 
     async fn lease_grant(&self, id: LeaseId, ttl_seconds: i64) -> Result<Lease, BackendError> {
-        self.store().lease_grant(id, ttl_seconds).await
+        let lease = self.store().lease_grant(id, ttl_seconds).await?;
+        self.0.last_lease.store(lease.id.get(), Ordering::SeqCst);
+        Ok(lease)
     }
 
     async fn lease_revoke(&self, id: LeaseId) -> Result<Header, BackendError> {
@@ -99,12 +111,21 @@ impl KvBackend for Gate {
     }
 }
 
+impl Gate {
+    /// Waits for as long as nothing is answered.
+    async fn answering(&self) {
+        let _ = self.0.hanging.subscribe().wait_for(|hanging| !hanging).await;
+    }
+}
+
 #[derive(Debug)]
 struct GatedWatcher {
     gate: Gate,
     watcher: Box<dyn Watcher>,
     held: watch::Receiver<bool>,
     cuts: watch::Receiver<u64>,
+    opened_at: u64,
+    frozen: watch::Receiver<u64>,
     /// Received from the store, not yet delivered.
     kept: Option<Result<WatchResponse, BackendError>>,
 }
@@ -112,9 +133,12 @@ struct GatedWatcher {
 #[async_trait]
 impl Watcher for GatedWatcher {
     async fn next(&mut self) -> Result<WatchResponse, BackendError> {
-        let Self { gate, watcher, held, cuts, kept } = self;
+        let Self { gate, watcher, held, cuts, kept, opened_at, frozen } = self;
         let response = tokio::select! {
             biased;
+            () = async { drop(frozen.wait_for(|frozen| frozen != opened_at).await) } => {
+                std::future::pending().await
+            }
             _ = cuts.changed() => {
                 Err(BackendError::new(BackendErrorKind::Unavailable, "the watch was cut"))
             }
@@ -145,6 +169,9 @@ impl Watcher for GatedWatcher {
     }
 
     async fn request_progress(&mut self) -> Result<(), BackendError> {
+        if self.gate.0.swallow_progress.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         self.watcher.request_progress().await
     }
 }

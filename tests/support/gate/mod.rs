@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
-use tailetc::backend::{Header, KvBackend, TxnRequest};
+use tailetc::LeaseId;
+use tailetc::backend::{Header, KvBackend, TxnRequest, TxnResponse};
 use tokio::sync::watch;
 
 use super::Store;
@@ -24,11 +25,19 @@ struct Inner {
     held: watch::Sender<bool>,
     /// While true, transactions are applied, but their answers are under way.
     answers_held: watch::Sender<bool>,
+    /// Watches opened before it last grew never say anything again.
+    frozen: watch::Sender<u64>,
+    /// While true, nothing is answered but by watches that are open already.
+    hanging: watch::Sender<bool>,
     /// Open watches break when it changes.
     cuts: watch::Sender<u64>,
-    lose_reply: AtomicBool,
+    lose_replies: AtomicU64,
     swallow_txn: AtomicBool,
+    lose_requests: AtomicBool,
+    /// The last transaction that was swallowed: it may still arrive.
+    late: Mutex<Option<TxnRequest>>,
     unreliable_progress: AtomicBool,
+    swallow_progress: AtomicBool,
     before_page: Hook,
     after_page: Hook,
     after_header: Hook,
@@ -37,6 +46,7 @@ struct Inner {
     answered: AtomicU64,
     last_txn: Mutex<Option<TxnRequest>>,
     ranges: AtomicU64,
+    last_lease: AtomicI64,
 }
 
 type Action = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
@@ -68,10 +78,15 @@ impl Gate {
             cluster_id: AtomicU64::new(0),
             held: watch::Sender::new(false),
             answers_held: watch::Sender::new(false),
+            frozen: watch::Sender::new(0),
+            hanging: watch::Sender::new(false),
             cuts: watch::Sender::new(0),
-            lose_reply: AtomicBool::new(false),
+            lose_replies: AtomicU64::new(0),
             swallow_txn: AtomicBool::new(false),
+            lose_requests: AtomicBool::new(false),
+            late: Mutex::new(None),
             unreliable_progress: AtomicBool::new(false),
+            swallow_progress: AtomicBool::new(false),
             before_page: Hook::default(),
             after_page: Hook::default(),
             after_header: Hook::default(),
@@ -80,6 +95,7 @@ impl Gate {
             answered: AtomicU64::new(0),
             last_txn: Mutex::new(None),
             ranges: AtomicU64::new(0),
+            last_lease: AtomicI64::new(0),
         }))
     }
 
@@ -107,6 +123,27 @@ impl Gate {
         self.0.held.send_replace(false);
     }
 
+    /// The connections of all open watches are half-open from now on: nothing comes, no error
+    /// either. Watches opened later work.
+    pub(crate) fn freeze_watches(&self) {
+        self.0.frozen.send_modify(|frozen| *frozen += 1);
+    }
+
+    /// Nothing is answered from now on, and nothing said.
+    pub(crate) fn hang(&self) {
+        self.freeze_watches();
+        self.0.hanging.send_replace(true);
+    }
+
+    pub(crate) fn hang_no_more(&self) {
+        self.0.hanging.send_replace(false);
+    }
+
+    /// Progress requests get lost, as in a proxy.
+    pub(crate) fn swallow_progress(&self) {
+        self.0.swallow_progress.store(true, Ordering::SeqCst);
+    }
+
     /// Breaks all open watches.
     pub(crate) fn cut_watches(&self) {
         self.0.cuts.send_modify(|cuts| *cuts += 1);
@@ -123,10 +160,27 @@ impl Gate {
 
     /// The next transaction is applied, but its answer is lost.
     pub(crate) fn lose_next_reply(&self) {
-        self.0.lose_reply.store(true, Ordering::SeqCst);
+        self.lose_next_replies(1);
     }
 
-    /// The next transaction never reaches the store, and no answer comes.
+    /// The next transactions are applied, but their answers are lost.
+    pub(crate) fn lose_next_replies(&self, count: u64) {
+        self.0.lose_replies.store(count, Ordering::SeqCst);
+    }
+
+    /// While true, no transaction reaches the store, and its sender is told that it may have.
+    pub(crate) fn lose_requests(&self, lose: bool) {
+        self.0.lose_requests.store(lose, Ordering::SeqCst);
+    }
+
+    /// The swallowed transaction reaches the store after all.
+    pub(crate) async fn deliver_late(&self) -> TxnResponse {
+        let late = self.0.late.lock().unwrap().take().expect("a transaction was swallowed");
+        self.store().txn(late).await.expect("the store takes it")
+    }
+
+    /// The next transaction does not reach the store (but see [`Gate::deliver_late`]), and no
+    /// answer comes.
     pub(crate) fn swallow_next_txn(&self) {
         self.0.swallow_txn.store(true, Ordering::SeqCst);
     }
@@ -180,6 +234,11 @@ impl Gate {
     /// The last transaction sent to the store.
     pub(crate) fn last_txn(&self) -> TxnRequest {
         self.0.last_txn.lock().unwrap().clone().expect("a transaction was sent")
+    }
+
+    /// The last lease that the store has granted.
+    pub(crate) fn last_lease(&self) -> LeaseId {
+        LeaseId::new(self.0.last_lease.load(Ordering::SeqCst))
     }
 
     pub(crate) fn ranges(&self) -> u64 {

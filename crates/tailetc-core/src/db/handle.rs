@@ -145,7 +145,9 @@ impl Db {
             self.shared().suspected.notify_one();
             return Err(Error::HistoryLost { target: state.revision });
         }
-        self.catch_up(state.epoch, header.revision, started).await
+        let fresh = self.catch_up(state.epoch, header.revision, started).await?;
+        self.shared().currency.prove(started);
+        Ok(fresh)
     }
 
     async fn header(&self, operation: &'static str, started: Instant) -> Result<Header, Error> {
@@ -154,7 +156,9 @@ impl Db {
         let header = header.unwrap_or_else(|_| {
             Err(BackendError::new(BackendErrorKind::Timeout, "the store does not answer"))
         });
-        header.map_err(|error| Error::backend(operation, error))
+        let header = header.map_err(|error| Error::backend(operation, error))?;
+        self.shared().currency.heard(&header);
+        Ok(header)
     }
 
     async fn catch_up(

@@ -15,6 +15,10 @@ use crate::{CloseReason, Revision};
 pub enum Phase {
     /// Following the store: changes arrive as they are made.
     Tailing,
+    /// Following the store, but behind: a look at the store has found more than the copy shows, and
+    /// the changes in between are still arriving, after a break or because they are made faster
+    /// than they are applied. Ends when the copy shows what a look has found.
+    Lagging,
     /// The connection broke. Reads are served from the last state; a new connection is tried, with
     /// growing pauses.
     Reconnecting,
@@ -35,16 +39,27 @@ pub struct Health {
     pub phase_for: Duration,
     /// The revision that reads see.
     pub revision: Revision,
+    /// The highest revision that the store has named. It counts writes elsewhere in the store too:
+    /// that it is ahead does not mean that the copy lacks something.
+    pub store_revision: Revision,
+    /// Everything that was committed longer ago than this is visible to reads, as proven by
+    /// linearizable answers. While the store is followed it grows up to
+    /// [`progress_interval`](crate::Options::progress_interval) and the time of one look.
+    pub age: Duration,
     /// How long ago the store last answered a commit or sent anything on the watch. On an idle
     /// prefix it grows up to [`progress_interval`](crate::Options::progress_interval).
     pub last_contact: Duration,
-    /// The error that ended the phase before, while it is not mended.
+    /// What broke, while it is not mended; when closed, why.
     pub last_error: Option<Arc<str>>,
 }
 
 impl Health {
-    /// Whether the mirror follows the store: what a readiness probe asks. A server that has gone
-    /// silent is noticed by the backend's pings (etcd: after 15 s).
+    /// Whether the mirror follows the store and is up to date with it, as far as known: what a
+    /// readiness probe asks. A store that has gone silent is noticed by the backend's pings (etcd:
+    /// after 15 s), and at the latest after [`progress_interval`] and [`progress_timeout`].
+    ///
+    /// [`progress_interval`]: crate::Options::progress_interval
+    /// [`progress_timeout`]: crate::Options::progress_timeout
     pub fn is_tailing(&self) -> bool {
         self.phase == Phase::Tailing
     }

@@ -12,10 +12,12 @@ use tokio::time::Instant;
 
 use crate::backend::KvBackend;
 use crate::db::applier::{Applier, ApplierLock, Leaving};
+use crate::db::currency::Currency;
 use crate::db::health::PhaseRecord;
 use crate::db::stats::Counters;
 use crate::db::{Health, Options, OwnWrites, Phase};
 use crate::state::State;
+use crate::txn::Markers;
 use crate::{CloseReason, Error, Revision};
 
 /// Lock order: `applier`, then `history` or `leaving`; no other lock is taken while one of them is
@@ -35,8 +37,10 @@ pub(crate) struct Shared {
     /// Announces positions, after the state they speak of is readable.
     pub(crate) position: watch::Sender<Position>,
     pub(crate) phase: watch::Sender<PhaseRecord>,
-    /// When the store was last heard of.
-    contact: Mutex<Instant>,
+    /// How current the copy is known to be.
+    pub(crate) currency: Currency,
+    /// Whether the watch has been seen to answer progress requests. Proxies swallow them.
+    pub(crate) progress_answered: AtomicBool,
     pub(crate) counters: Counters,
     pub(crate) own_writes: OwnWrites,
     /// How many callers wait for progress of an idle prefix.
@@ -49,6 +53,7 @@ pub(crate) struct Shared {
     /// Tells the tail that what it follows cannot be right: connect anew and look.
     pub(crate) suspected: Notify,
     pub(crate) write_denials: AtomicUsize,
+    pub(crate) markers: Option<Markers>,
     closed: AtomicBool,
     pub(crate) rng: Mutex<fastrand::Rng>,
 }
@@ -80,17 +85,21 @@ impl Position {
 }
 
 impl Shared {
+    /// What stands on `state`, which was loaded by reads that began at `loaded`.
     pub(crate) fn new(
         backend: Arc<dyn KvBackend>,
         options: Options,
         state: State,
         applier: Applier,
+        loaded: Instant,
+        markers: Option<Markers>,
     ) -> Self {
         let position =
             Position { epoch: state.epoch, revision: state.revision, proof: None, closed: None };
         let now = Instant::now();
         let phase = PhaseRecord { phase: Phase::Tailing, since: now, error: None };
         let rng = options.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let currency = Currency::new(state.revision, loaded);
         let state = Arc::new(state);
         Self {
             backend,
@@ -100,7 +109,8 @@ impl Shared {
             history: Mutex::new(VecDeque::from_iter((options.history > 0).then_some(state))),
             position: watch::Sender::new(position),
             phase: watch::Sender::new(phase),
-            contact: Mutex::new(now),
+            currency,
+            progress_answered: AtomicBool::new(false),
             counters: Counters::default(),
             own_writes: OwnWrites::default(),
             progress_waiters: AtomicUsize::new(0),
@@ -109,6 +119,7 @@ impl Shared {
             proofs_tried: AtomicU64::new(0),
             suspected: Notify::new(),
             write_denials: AtomicUsize::new(0),
+            markers,
             closed: AtomicBool::new(false),
             rng: Mutex::new(rng),
             options,
@@ -216,18 +227,31 @@ impl Shared {
         });
     }
 
-    pub(crate) fn touch(&self) {
-        *self.contact.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    /// The copy shows what a look at the store has found.
+    pub(crate) fn caught_up(&self) {
+        if self.phase.borrow().phase == Phase::Lagging {
+            self.set_phase(Phase::Tailing, None);
+        }
+    }
+
+    /// It does not, although changes arrive.
+    pub(crate) fn lags(&self) {
+        if self.phase.borrow().phase == Phase::Tailing {
+            self.set_phase(Phase::Lagging, None);
+        }
     }
 
     pub(crate) fn health(&self) -> Health {
         let record = self.phase.borrow().clone();
-        let contact = *self.contact.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.currency.known();
+        let revision = self.with_state(|state| state.revision);
         Health {
             phase: record.phase,
             phase_for: record.since.elapsed(),
-            revision: self.with_state(|state| state.revision),
-            last_contact: contact.elapsed(),
+            revision,
+            store_revision: known.store.max(revision),
+            age: known.age(),
+            last_contact: known.heard.elapsed(),
             last_error: record.error,
         }
     }

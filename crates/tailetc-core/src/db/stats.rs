@@ -39,6 +39,8 @@ counters! {
     local_conflicts,
     /// Commits whose outcome is unknown.
     unknown_outcomes,
+    /// Commits whose outcome was unknown until their marker was looked at.
+    resolved_outcomes,
     /// Commits applied at once because they followed directly on the last revision known.
     applied_from_answer,
     /// Own values that were published as they were put, without decoding, when their event came.
@@ -53,6 +55,8 @@ counters! {
     publications,
     /// Times the connection broke and was made anew.
     reconnects,
+    /// Watches that were opened anew because they said nothing although they should have.
+    silent_watches,
     /// Times the whole prefix was loaded again.
     resyncs,
     /// Progress that was asked of the store.

@@ -16,6 +16,7 @@ use crate::db::{AppliedEvent, Refusal, Shared};
 use crate::schema::Schema;
 use crate::state::{Entry, EntryPtr, Value};
 use crate::tail::Broken;
+use crate::tail::pulse::Pulse;
 
 /// How often progress is asked for while somebody waits for it. Servers drop requests, so one is
 /// not enough (etcd: `server/storage/mvcc/watchable_store.go`, `progressIfSync`).
@@ -37,15 +38,30 @@ pub(super) struct Ended {
 }
 
 /// Applies what the watch delivers, for as long as it delivers.
-pub(super) async fn follow(shared: &Shared, watcher: &mut dyn Watcher) -> Ended {
+pub(super) async fn follow(
+    shared: &Shared,
+    watcher: &mut dyn Watcher,
+    mut pulse: Pulse<'_>,
+) -> Ended {
     let mut productive = false;
-    let mut ask_at = next_ask(shared);
+    let mut ask_at = next_ask(shared, &pulse);
     loop {
         let outcome = tokio::select! {
             biased;
+            // First, or a watch that never pauses would never be found to lag.
+            beat = pulse.next() => match beat {
+                Ok(()) => {
+                    ask_at = Instant::now();
+                    continue;
+                }
+                Err(error) => Err(error.into()),
+            },
             response = watcher.next() => {
+                if let Ok(response) = &response {
+                    pulse.heard(response);
+                }
                 match response {
-                    Ok(first) => gather(shared, watcher, first).apply(shared).await,
+                    Ok(first) => gather(watcher, first).apply(shared).await,
                     Err(error) => Err(error.into()),
                 }
             }
@@ -59,7 +75,7 @@ pub(super) async fn follow(shared: &Shared, watcher: &mut dyn Watcher) -> Ended 
             ))),
             () = sleep_until(ask_at) => {
                 let asked = ask(shared, watcher).await.map(|()| false);
-                ask_at = next_ask(shared);
+                ask_at = next_ask(shared, &pulse);
                 asked.map_err(Broken::Store)
             }
         };
@@ -70,8 +86,8 @@ pub(super) async fn follow(shared: &Shared, watcher: &mut dyn Watcher) -> Ended 
     }
 }
 
-fn next_ask(shared: &Shared) -> Instant {
-    let waited_for = shared.progress_waiters.load(Ordering::Acquire) > 0;
+fn next_ask(shared: &Shared, pulse: &Pulse<'_>) -> Instant {
+    let waited_for = shared.progress_waiters.load(Ordering::Acquire) > 0 || pulse.awaits_answer();
     Instant::now() + if waited_for { ASK_AGAIN } else { shared.options.progress_interval }
 }
 
@@ -97,8 +113,7 @@ struct Gathered {
 }
 
 /// Takes responses for as long as there are any, without waiting.
-fn gather(shared: &Shared, watcher: &mut dyn Watcher, first: WatchResponse) -> Gathered {
-    shared.touch();
+fn gather(watcher: &mut dyn Watcher, first: WatchResponse) -> Gathered {
     let mut gathered =
         Gathered { events: Vec::new(), progress: None, header: Header::default(), error: None };
     let mut response = first;
@@ -131,6 +146,7 @@ fn gather(shared: &Shared, watcher: &mut dyn Watcher, first: WatchResponse) -> G
 impl Gathered {
     /// Applies everything, then reports the error that ended the watch, if one did.
     async fn apply(self, shared: &Shared) -> Result<bool, Broken> {
+        shared.currency.heard(&self.header);
         let expected = shared.with_state(|state| state.cluster_id);
         if self.header.cluster_id != expected {
             return Err(Broken::Store(BackendError::new(

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
@@ -14,7 +15,7 @@ use crate::backend::{
 };
 use crate::db::{Difference, Options, Refusal};
 use crate::state::{Entry, EntryPtr, State};
-use crate::tail::Broken;
+use crate::tail::{Broken, in_time};
 
 /// How often a load begins anew because its revision was compacted between two pages.
 const ATTEMPTS: usize = 10;
@@ -54,7 +55,8 @@ async fn attempt_difference(
 ) -> Result<Difference, Broken> {
     let all = crate::db::prefix_range(base);
     let mut size = PageSize::new(options);
-    let mut page = fetch(backend, all.clone(), Revision::ZERO, &mut size).await?;
+    let limit = options.request_timeout;
+    let mut page = fetch(backend, limit, all.clone(), Revision::ZERO, &mut size).await?;
     let header = page.header;
     let is_first_load = base.revision.is_zero();
     let new_epoch = !is_first_load && base.is_of_another_history(&header);
@@ -67,7 +69,7 @@ async fn attempt_difference(
                 // Fetched while this page is decoded.
                 let backend = Arc::clone(backend);
                 Some(Prefetch(tokio::spawn(async move {
-                    let page = fetch(&backend, rest, header.revision, &mut size).await?;
+                    let page = fetch(&backend, limit, rest, header.revision, &mut size).await?;
                     if page.header.cluster_id != header.cluster_id {
                         return Err(BackendError::new(
                             BackendErrorKind::Unavailable,
@@ -98,6 +100,7 @@ async fn attempt_difference(
 /// larger than the transport takes.
 async fn fetch(
     backend: &Arc<dyn KvBackend>,
+    timeout: Duration,
     range: KeyRange,
     revision: Revision,
     size: &mut PageSize,
@@ -105,7 +108,7 @@ async fn fetch(
     loop {
         let limit = i64::try_from(size.keys).unwrap_or(i64::MAX);
         let request = RangeRequest::new(range.clone()).with_revision(revision).with_limit(limit);
-        match backend.range(request).await {
+        match in_time(timeout, backend.range(request)).await {
             Err(error) if may_be_too_large(&error) && size.shrink() => {
                 tracing::debug!(%error, keys = size.keys, "loading in smaller pages");
             }

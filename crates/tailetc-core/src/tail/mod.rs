@@ -19,18 +19,22 @@
 mod backoff;
 mod follow;
 mod load;
+mod pulse;
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use self::backoff::Backoff;
+use self::pulse::{Look, Pulse};
 use crate::backend::{BackendError, BackendErrorKind, KvBackend, WatchRequest, Watcher};
 use crate::db::{Options, Phase, Refusal, Shared};
 use crate::schema::Schema;
 use crate::state::State;
-use crate::{CloseReason, Error};
+use crate::{CloseReason, Error, Revision};
 
 /// Why the state cannot be continued as it is.
 #[derive(Debug)]
@@ -75,27 +79,64 @@ pub(crate) async fn load_first(
     Ok(state)
 }
 
-/// Opens a watch that continues the present state.
-pub(crate) async fn open_watch(shared: &Shared) -> Result<Box<dyn Watcher>, BackendError> {
-    let (range, revision) =
-        shared.with_state(|state| (crate::db::prefix_range(state), state.revision));
-    shared.backend.watch(WatchRequest::new(range, revision.next()).with_progress_notify()).await
+/// A watch that continues the state.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    watcher: Box<dyn Watcher>,
+    start: Revision,
+    /// What the store was seen to have before the watch was opened, if that was looked at.
+    look: Option<Look>,
 }
 
-/// The task: follows the store until it is aborted.
-pub(crate) async fn run(shared: Arc<Shared>, first: Result<Box<dyn Watcher>, BackendError>) {
+/// Opens a watch that continues the present state.
+pub(crate) async fn open_watch(shared: &Shared) -> Result<Opened, BackendError> {
+    let (range, revision) =
+        shared.with_state(|state| (crate::db::prefix_range(state), state.revision));
+    let start = revision.next();
+    let watch = shared.backend.watch(WatchRequest::new(range, start).with_progress_notify());
+    let watcher = in_time(shared.options.request_timeout, watch).await?;
+    Ok(Opened { watcher, start, look: None })
+}
+
+/// Ends a request that takes longer than its backend has promised.
+pub(crate) async fn in_time<T>(
+    limit: Duration,
+    request: impl Future<Output = Result<T, BackendError>>,
+) -> Result<T, BackendError> {
+    timeout(limit, request).await.unwrap_or_else(|_| {
+        Err(BackendError::new(BackendErrorKind::Timeout, format!("no answer within {limit:?}")))
+    })
+}
+
+/// The task: follows the store until it is aborted, and keeps alive what needs to be.
+pub(crate) async fn run(shared: Arc<Shared>, first: Result<Opened, BackendError>) {
+    let following = follow_forever(Arc::clone(&shared), first);
+    match &shared.markers {
+        Some(markers) => tokio::select! {
+            () = following => {}
+            never = markers.keep_alive(&*shared.backend) => match never {},
+        },
+        None => following.await,
+    }
+}
+
+async fn follow_forever(shared: Arc<Shared>, first: Result<Opened, BackendError>) {
     // Whatever ends the task, nobody is left waiting for it.
     let _end = CloseAtEnd(&shared);
     let mut backoff = Backoff::new(&shared.options);
-    let mut watcher = first.map_err(Broken::Store);
+    let mut opened = first.map_err(Broken::Store);
     loop {
-        let broken = match watcher {
-            Ok(mut watcher) => {
-                shared.set_phase(Phase::Tailing, None);
-                let opened = Instant::now();
-                let ended = follow::follow(&shared, watcher.as_mut()).await;
+        let broken = match opened {
+            Ok(Opened { mut watcher, start, look }) => {
+                let behind = look.is_some_and(|look| {
+                    shared.with_state(|state| state.revision) < look.header.revision
+                });
+                shared.set_phase(if behind { Phase::Lagging } else { Phase::Tailing }, None);
+                let since = Instant::now();
+                let pulse = Pulse::new(&shared, start, look);
+                let ended = follow::follow(&shared, watcher.as_mut(), pulse).await;
                 // A watch that delivered was worth opening, and so was one that lasted.
-                if ended.productive || opened.elapsed() >= shared.options.backoff_max {
+                if ended.productive || since.elapsed() >= shared.options.backoff_max {
                     backoff.reset();
                 }
                 ended.broken
@@ -110,30 +151,32 @@ pub(crate) async fn run(shared: Arc<Shared>, first: Result<Box<dyn Watcher>, Bac
         let phase = if compacted { Phase::Resyncing } else { Phase::Reconnecting };
         shared.set_phase(phase, Some(error.to_string().into()));
         tokio::time::sleep(backoff.pause(shared.random())).await;
-        watcher = reconnect(&shared, compacted).await;
+        opened = reconnect(&shared, compacted).await;
     }
 }
 
 /// Makes sure that the state can be continued, and opens a watch that continues it.
-async fn reconnect(shared: &Shared, compacted: bool) -> Result<Box<dyn Watcher>, Broken> {
+async fn reconnect(shared: &Shared, compacted: bool) -> Result<Opened, Broken> {
     // Before the header: a commit applied from its answer may move the state meanwhile.
     let known = shared.state();
-    let header = shared.current_header().await?;
-    shared.touch();
+    let look = pulse::look(shared).await?;
     // A watch from a revision that the store has not reached waits in silence: it would never tell
     // that the store was restored from a backup or replaced.
-    if compacted || known.is_of_another_history(&header) {
+    if compacted || known.is_of_another_history(&look.header) {
         shared.set_phase(Phase::Resyncing, None);
+        let loading = Instant::now();
         let resync = shared.begin_resync();
         let span = tracing::debug_span!("tailetc.resync");
         let load = load::difference(&shared.backend, &shared.options, resync.base());
         let difference = load.instrument(span).await?;
         shared.counters.resyncs(1);
+        let revision = difference.revision;
         shared.apply_difference(&resync, difference);
+        shared.currency.restart(revision, loading);
     }
-    let watcher = open_watch(shared).await?;
+    let opened = open_watch(shared).await?;
     shared.counters.reconnects(1);
-    Ok(watcher)
+    Ok(Opened { look: Some(look), ..opened })
 }
 
 fn close_refusing(shared: &Shared, refusal: &Refusal) {

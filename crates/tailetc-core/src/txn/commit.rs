@@ -5,18 +5,20 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::backend::{
     BackendError, BackendErrorKind, DeleteRequest, Header, KeyRange, KeyValue, PutRequest,
-    RangeRequest, TxnOp, TxnRequest,
+    RangeRequest, TxnOp, TxnRequest, TxnResponse,
 };
 use crate::db::{Arrival, Shared, check_not_observing, prefix_range};
 use crate::error::Limit;
 use crate::schema::AnyValue;
 use crate::state::{Entry, EntryPtr, State, Token, Value};
+use crate::tail::in_time;
 use crate::txn::Txn;
 use crate::txn::guards::ReadSet;
+use crate::txn::markers::{Flight, Markers, Resolution};
 use crate::txn::writes::{Pending, Put, WriteSet};
 use crate::{Error, Key, Revision};
 
@@ -63,7 +65,10 @@ impl Txn {
     /// # Errors
     ///
     /// The first error of an earlier method. [`Error::Conflict`]: not applied; run it again.
-    /// [`Error::OutcomeUnknown`]: sent, and no answer came. [`Error::LimitExceeded`]: not sent.
+    /// [`Error::OutcomeUnknown`]: sent, and no answer came within
+    /// [`commit_timeout`](crate::Options::commit_timeout) (with
+    /// [`Builder::commit_markers`](crate::Builder::commit_markers) only if the outcome could not be
+    /// found out within as long again). [`Error::LimitExceeded`]: not sent.
     /// [`Error::Backend`]: certainly not applied. [`Error::NotCaughtUp`] with a `committed`:
     /// applied, but this `Db` did not see it within
     /// [`catch_up_timeout`](crate::Options::catch_up_timeout). [`Error::WritesDenied`],
@@ -109,7 +114,6 @@ impl Attempt {
         }
         self.check_locally(shared)?;
         let request = self.request();
-        let changes = request.success.iter().any(|op| !matches!(op, TxnOp::Range(_)));
         check_limits(&request, shared)?;
 
         // Findable from before the store can send the event until the commit has returned.
@@ -117,14 +121,86 @@ impl Attempt {
             self.puts()
                 .map(|(key, put)| (key.clone(), put.bytes.clone(), AnyValue::clone(&put.value))),
         );
-        let response = send(shared, request).await.inspect_err(|error| {
-            shared.counters.unknown_outcomes(u64::from(error.is_outcome_unknown()));
-        })?;
-        let header = response.header;
-        match (response.succeeded, changes) {
-            (true, true) => self.committed(shared, header).await,
-            (true, false) => Ok(unchanged(&self.base)),
-            (false, _) => Err(self.refused(shared, header).await),
+        let sent = Instant::now();
+        let outcome = if !self.changes() {
+            validate(shared, request).await?
+        } else if let Some(markers) = &shared.markers {
+            self.send_marked(shared, markers, request).await?
+        } else {
+            send(shared, request).await?
+        };
+        match outcome {
+            Outcome::Applied(header) => self.committed(shared, header, sent).await,
+            Outcome::Unchanged => Ok(unchanged(&self.base)),
+            Outcome::Refused(header) => Err(self.refused(shared, header).await),
+        }
+    }
+
+    /// Sends the request with a marker, by which an unknown outcome is resolved.
+    async fn send_marked(
+        &self,
+        shared: &Shared,
+        markers: &Markers,
+        request: TxnRequest,
+    ) -> Result<Outcome, Error> {
+        let backend = &*shared.backend;
+        // A lease that has ended costs an attempt, which was certainly not applied.
+        let mut lease_may_have_ended = true;
+        loop {
+            let flight = markers.take(backend).await;
+            let mut flight = flight.map_err(|error| Error::backend("commit markers", error))?;
+            let mut marked = request.clone();
+            flight.mark(&mut marked);
+            check_limits(&marked, shared).inspect_err(|_| flight.refused())?;
+            match ask(shared, marked).await {
+                Ok(response) if response.succeeded => {
+                    flight.succeeded(response.header.revision);
+                    return Ok(Outcome::of(&response));
+                }
+                Ok(response) => {
+                    if flight.is_spoiled(&response) && lease_may_have_ended {
+                        lease_may_have_ended = false;
+                        continue;
+                    }
+                    return Ok(Outcome::of(&response));
+                }
+                Err(error) if error.kind().is_outcome_unknown() => {
+                    return self.resolve(shared, flight, error).await;
+                }
+                Err(error) => {
+                    flight.refused();
+                    if lease_may_have_ended
+                        && error.kind() == BackendErrorKind::LeaseNotFound
+                        && flight.has_lost_its_lease(backend).await
+                    {
+                        lease_may_have_ended = false;
+                        continue;
+                    }
+                    return Err(Error::commit(error));
+                }
+            }
+        }
+    }
+
+    async fn resolve(
+        &self,
+        shared: &Shared,
+        mut flight: Flight<'_>,
+        error: BackendError,
+    ) -> Result<Outcome, Error> {
+        let limit = shared.options.commit_timeout;
+        let resolution = flight.resolve(&*shared.backend, self.base.cluster_id, limit).await;
+        tracing::debug!(%error, ?resolution, "a commit was not answered");
+        match resolution {
+            Resolution::Applied(header) => {
+                shared.counters.resolved_outcomes(1);
+                Ok(Outcome::Applied(header))
+            }
+            Resolution::NotApplied => {
+                shared.counters.resolved_outcomes(1);
+                Err(Error::backend("commit", error))
+            }
+            Resolution::Unknown => Err(failed(shared, error)),
         }
     }
 
@@ -136,6 +212,14 @@ impl Attempt {
         };
         shared.counters.local_conflicts(1);
         Err(Error::Conflict { keys: keys.into(), revision: now.revision })
+    }
+
+    /// Whether the store will be changed, if the guards hold.
+    fn changes(&self) -> bool {
+        self.writes.iter().any(|(key, pending)| match pending {
+            Pending::Put(_) => true,
+            Pending::Delete => self.base.map.get(key.as_bytes()).is_some(),
+        })
     }
 
     fn request(&self) -> TxnRequest {
@@ -172,9 +256,14 @@ impl Attempt {
     }
 
     /// Makes the copy show a transaction that the store has applied.
-    async fn committed(&self, shared: &Shared, header: Header) -> Result<Commit, Error> {
+    async fn committed(
+        &self,
+        shared: &Shared,
+        header: Header,
+        sent: Instant,
+    ) -> Result<Commit, Error> {
         shared.counters.commits(1);
-        shared.touch();
+        shared.currency.heard(&header);
         let (epoch, revision) = (self.base.epoch, header.revision);
         let token = Token::new(header.cluster_id, header.raft_term, revision);
         let commit = Commit { token, changed: true };
@@ -185,12 +274,16 @@ impl Attempt {
             return not_caught_up(Duration::ZERO);
         }
         if shared.apply_answer(epoch, header, self.entries(revision)) {
+            shared.currency.prove(sent);
             return Ok(commit);
         }
         let started = Instant::now();
         let deadline = started + shared.options.catch_up_timeout;
         match shared.await_event(epoch, revision, deadline).await {
-            Arrival::Arrived => Ok(commit),
+            Arrival::Arrived => {
+                shared.currency.prove(sent);
+                Ok(commit)
+            }
             Arrival::TimedOut => {
                 shared.suspected.notify_one();
                 not_caught_up(started.elapsed())
@@ -237,16 +330,44 @@ impl Attempt {
     }
 }
 
-async fn send(shared: &Shared, request: TxnRequest) -> Result<crate::backend::TxnResponse, Error> {
-    let answer = timeout(shared.options.commit_timeout, shared.backend.txn(request)).await;
-    answer
-        .unwrap_or_else(|_| {
-            Err(BackendError::new(
-                BackendErrorKind::Timeout,
-                format!("no answer within {:?}", shared.options.commit_timeout),
-            ))
-        })
-        .map_err(Error::commit)
+/// What the store made of the request.
+enum Outcome {
+    Applied(Header),
+    /// The guards hold, and there was nothing to write.
+    Unchanged,
+    Refused(Header),
+}
+
+impl Outcome {
+    /// Of a request that changes something.
+    fn of(response: &TxnResponse) -> Self {
+        let header = response.header;
+        if response.succeeded { Self::Applied(header) } else { Self::Refused(header) }
+    }
+}
+
+/// Asks whether the guards hold, and changes nothing: no outcome can be unknown.
+async fn validate(shared: &Shared, request: TxnRequest) -> Result<Outcome, Error> {
+    let response = ask(shared, request).await;
+    let response = response.map_err(|error| Error::backend("commit", error))?;
+    let refused = Outcome::Refused(response.header);
+    Ok(if response.succeeded { Outcome::Unchanged } else { refused })
+}
+
+async fn send(shared: &Shared, request: TxnRequest) -> Result<Outcome, Error> {
+    let response = ask(shared, request).await;
+    let response = response.map_err(|error| failed(shared, error))?;
+    Ok(Outcome::of(&response))
+}
+
+async fn ask(shared: &Shared, request: TxnRequest) -> Result<TxnResponse, BackendError> {
+    in_time(shared.options.commit_timeout, shared.backend.txn(request)).await
+}
+
+fn failed(shared: &Shared, error: BackendError) -> Error {
+    let error = Error::commit(error);
+    shared.counters.unknown_outcomes(u64::from(error.is_outcome_unknown()));
+    error
 }
 
 /// What etcd adds to a request when it puts it into its log: the limit counts that too. Run against

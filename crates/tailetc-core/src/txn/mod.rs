@@ -3,6 +3,7 @@
 mod commit;
 mod guards;
 mod hooks;
+mod markers;
 mod retry;
 mod writes;
 
@@ -16,6 +17,7 @@ use self::writes::{Pending, WriteSet};
 use crate::schema::{AnyValue, SlotId};
 use crate::state::State;
 pub use crate::txn::commit::Commit;
+pub(crate) use crate::txn::markers::Markers;
 use crate::{
     BoxError, ClonePolicy, Codec, Collection, Db, Error, Key, KeyBounds, KeyRef, LeaseId, Snapshot,
 };
