@@ -17,7 +17,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use support::{Gate, Store, until, within};
 use tailetc::{
-    BoxError, ChangeKind, ChangeSet, Codec, Collection, Db, KeyRef, ObserverGuard, RAW, Revision,
+    BoxError, ChangeKind, ChangeSet, Codec, Collection, Db, KeyRef, ObserverGuard, Options, RAW,
+    Revision, WatchMode,
 };
 
 on_every_backend! {
@@ -26,6 +27,10 @@ on_every_backend! {
     resync_decodes_only_what_has_changed,
     backlog_of_many_revisions_is_delivered_revision_by_revision,
     reads_go_on_while_the_store_is_silent,
+    idle_prefix_survives_compaction_elsewhere,
+    events_before_the_position_are_dropped,
+    progress_of_revision_zero_is_ignored,
+    watch_goes_on_across_a_resync,
 }
 
 /// (revision, kind, keys)
@@ -43,6 +48,7 @@ fn record(db: &Db) -> (Arc<Mutex<Vec<Seen>>>, ObserverGuard) {
     (record, guard.unwrap())
 }
 
+// D9
 async fn broken_watch_is_resumed_without_loss_or_duplicate(store: Store) {
     let gate = Gate::new(&store);
     let db = gate.builder().connect().await.unwrap();
@@ -169,6 +175,92 @@ async fn reads_go_on_while_the_store_is_silent(store: Store) {
     assert_eq!(*db.get(RAW, "a").unwrap().unwrap(), "1");
     gate.release_watches();
     until("the change arrives", || *db.get(RAW, "a").unwrap().unwrap() == "2").await;
+}
+
+// D8 D7
+async fn idle_prefix_survives_compaction_elsewhere(store: Store) {
+    store.put("/t/a", "1").await;
+    let gate = Gate::new(&store);
+    let mut options = Options::default();
+    options.progress_interval = Duration::from_millis(20);
+    options.backoff_min = Duration::from_millis(5);
+    let db = gate.builder().options(options).connect().await.unwrap();
+    let (record, _guard) = record(&db);
+    let mut last = Revision::ZERO;
+    for round in 0..50_u32 {
+        last = store.put("/elsewhere", round.to_string()).await;
+    }
+    let reliable = store.backend.capabilities().reliable_progress;
+    if reliable {
+        until("the position moves on", || db.snapshot().revision() >= last).await;
+    }
+    store.backend.compact(last).await.unwrap();
+    gate.cut_watches();
+    until("reconnected", || db.stats().reconnects == 1 && db.health().is_tailing()).await;
+    let written = store.put("/t/a", "2").await;
+    until("the change arrives", || db.snapshot().revision() >= written).await;
+    // Where progress cannot be trusted the position has stayed behind, and what was found by
+    // loading anew is that nothing has changed.
+    until("nothing is lost", || db.stats().resyncs == u64::from(!reliable)).await;
+    assert_eq!(*record.lock().unwrap(), [(written, ChangeKind::Transaction, 1)]);
+}
+
+// D10 D9
+async fn events_before_the_position_are_dropped(store: Store) {
+    let gate = Gate::new(&store);
+    let db = gate.builder().connect().await.unwrap();
+    let (record, _guard) = record(&db);
+    let mut written = Vec::new();
+    for round in 0..10_u32 {
+        written.push(store.put("/t/a", round.to_string()).await);
+    }
+    until("all changes arrive", || db.snapshot().revision() >= written[9]).await;
+    gate.rewind_next_watch(5);
+    gate.cut_watches();
+    until("reconnected", || db.stats().reconnects == 1).await;
+    written.push(store.put("/t/a", "last").await);
+    until("the last change arrives", || db.snapshot().revision() >= written[10]).await;
+    let seen: Vec<_> = record.lock().unwrap().iter().map(|(revision, ..)| *revision).collect();
+    assert_eq!(seen, written);
+}
+
+// D31
+async fn progress_of_revision_zero_is_ignored(store: Store) {
+    store.put("/t/a", "1").await;
+    let gate = Gate::new(&store);
+    gate.zero_progress();
+    let db = gate.builder().connect().await.unwrap();
+    for round in 0..3_u32 {
+        let before = db.snapshot().revision();
+        store.put("/elsewhere", round.to_string()).await;
+        // A proof must do what progress does elsewhere.
+        let fresh = within("fresh", db.fresh()).await.unwrap();
+        assert!(fresh.revision() >= before && fresh.len() == 1);
+    }
+    assert_eq!(db.stats().resyncs, 0);
+}
+
+// D28 D7
+async fn watch_goes_on_across_a_resync(store: Store) {
+    store.put_all(&[("/t/a", "1"), ("/t/b", "1")]).await;
+    let gate = Gate::new(&store);
+    let db = gate.builder().connect().await.unwrap();
+    let mut watch = db.watch(RAW, .., WatchMode::EXACT).unwrap();
+    let initial = within("the initial state", watch.next()).await.unwrap().unwrap();
+    assert_eq!(initial.changes().count(), 2);
+    gate.hold_watches();
+    store.put("/t/a", "2").await;
+    store.put("/t/a", "3").await;
+    assert_eq!(store.delete("/t/b").await, 1);
+    let last = store.put("/elsewhere", "1").await;
+    store.backend.compact(last).await.unwrap();
+    gate.cut_watches();
+    gate.release_watches();
+    let resync = within("the resync", watch.next()).await.unwrap().unwrap();
+    assert_eq!((resync.kind(), resync.changes().count()), (ChangeKind::Resync, 2));
+    let next = store.put("/t/c", "1").await;
+    let update = within("the next change", watch.next()).await.unwrap().unwrap();
+    assert_eq!((update.kind(), update.revision()), (ChangeKind::Transaction, next));
 }
 
 #[cfg(feature = "etcd")]

@@ -70,6 +70,9 @@ pub(crate) async fn stats(State(app): State<App>) -> Json<Value> {
         "silent_watches": stats.silent_watches,
         "progress_requests": stats.progress_requests,
         "proofs": stats.proofs,
+        "self_checks": stats.self_checks,
+        "self_check_mismatches": stats.self_check_mismatches,
+        "resolved_outcomes": stats.resolved_outcomes,
         "observer_panics": stats.observer_panics,
         "lagged_watches": stats.lagged_watches,
     }))

@@ -51,7 +51,7 @@ mod watch;
 pub use bytes::Bytes;
 
 pub use crate::db::{
-    Builder, Db, Health, HealthChanges, ObserverGuard, Options, Phase, Staleness, Stats,
+    Builder, Db, Health, HealthChanges, ObserverGuard, Options, Phase, SelfCheck, Staleness, Stats,
     WriteDenial,
 };
 pub use crate::error::{BoxError, CloseReason, Error, Limit, SharedError};

@@ -23,6 +23,7 @@ impl KvBackend for Gate {
 
     async fn range(&self, request: RangeRequest) -> Result<RangeResponse, BackendError> {
         self.answering().await;
+        self.dawdle().await;
         let is_header = request.range.is_single_key();
         let is_page = !is_header && request.min_mod_revision.is_zero();
         self.0.ranges.fetch_add(1, Ordering::SeqCst);
@@ -54,7 +55,9 @@ impl KvBackend for Gate {
             *self.0.late.lock().unwrap() = Some(request);
             return std::future::pending().await;
         }
+        self.dawdle().await;
         let mut response = self.store().txn(request).await?;
+        self.dawdle().await;
         self.0.answered.fetch_add(1, Ordering::SeqCst);
         response.header = self.header(response.header);
         let mut held = self.0.answers_held.subscribe();
@@ -66,8 +69,11 @@ impl KvBackend for Gate {
         Ok(response)
     }
 
-    async fn watch(&self, request: WatchRequest) -> Result<Box<dyn Watcher>, BackendError> {
+    async fn watch(&self, mut request: WatchRequest) -> Result<Box<dyn Watcher>, BackendError> {
         self.answering().await;
+        let rewind = self.0.rewind.swap(0, Ordering::SeqCst);
+        request.start_revision = Revision::new(request.start_revision.get() - rewind);
+        self.0.watches.fetch_add(1, Ordering::SeqCst);
         let watcher = self.store().watch(request).await?;
         Ok(Box::new(GatedWatcher {
             gate: self.clone(),
@@ -112,6 +118,12 @@ impl KvBackend for Gate {
 }
 
 impl Gate {
+    async fn dawdle(&self) {
+        for _ in 0..4 * u8::from(self.0.yields.load(Ordering::SeqCst)) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Waits for as long as nothing is answered.
     async fn answering(&self) {
         let _ = self.0.hanging.subscribe().wait_for(|hanging| !hanging).await;
@@ -158,10 +170,15 @@ impl Watcher for GatedWatcher {
             } => response,
         };
         Ok(match response? {
-            WatchResponse::Events { header, events } => {
+            WatchResponse::Events { header, mut events } => {
+                let lost = gate.0.lost_key.lock().unwrap().clone();
+                events.retain(|event| lost.as_ref().is_none_or(|lost| event.kv.key != **lost));
                 WatchResponse::Events { header: gate.header(header), events }
             }
-            WatchResponse::Progress { header } => {
+            WatchResponse::Progress { mut header } => {
+                if gate.0.zero_progress.load(Ordering::SeqCst) {
+                    header.revision = Revision::ZERO;
+                }
                 WatchResponse::Progress { header: gate.header(header) }
             }
             other => other,

@@ -38,6 +38,13 @@ struct Inner {
     late: Mutex<Option<TxnRequest>>,
     unreliable_progress: AtomicBool,
     swallow_progress: AtomicBool,
+    zero_progress: AtomicBool,
+    yields: AtomicBool,
+    /// Watches deliver no event of this key.
+    lost_key: Mutex<Option<String>>,
+    /// By how many revisions the next watch begins too early.
+    rewind: AtomicI64,
+    watches: AtomicU64,
     before_page: Hook,
     after_page: Hook,
     after_header: Hook,
@@ -87,6 +94,11 @@ impl Gate {
             late: Mutex::new(None),
             unreliable_progress: AtomicBool::new(false),
             swallow_progress: AtomicBool::new(false),
+            zero_progress: AtomicBool::new(false),
+            yields: AtomicBool::new(false),
+            lost_key: Mutex::new(None),
+            rewind: AtomicI64::new(0),
+            watches: AtomicU64::new(0),
             before_page: Hook::default(),
             after_page: Hook::default(),
             after_header: Hook::default(),
@@ -142,6 +154,31 @@ impl Gate {
     /// Progress requests get lost, as in a proxy.
     pub(crate) fn swallow_progress(&self) {
         self.0.swallow_progress.store(true, Ordering::SeqCst);
+    }
+
+    /// Progress says revision 0, as some stores beneath etcd's interface do.
+    pub(crate) fn zero_progress(&self) {
+        self.0.zero_progress.store(true, Ordering::SeqCst);
+    }
+
+    /// Requests and answers take several polls from now on.
+    pub(crate) fn yield_often(&self) {
+        self.0.yields.store(true, Ordering::SeqCst);
+    }
+
+    /// Watches drop the events of a key, or of none, as some servers have done.
+    pub(crate) fn lose_events_of(&self, key: Option<&str>) {
+        *self.0.lost_key.lock().unwrap() = key.map(str::to_owned);
+    }
+
+    /// The next watch begins so many revisions too early, as on a member that lags.
+    pub(crate) fn rewind_next_watch(&self, revisions: i64) {
+        self.0.rewind.store(revisions, Ordering::SeqCst);
+    }
+
+    /// How many watches were opened.
+    pub(crate) fn watches(&self) -> u64 {
+        self.0.watches.load(Ordering::SeqCst)
     }
 
     /// Breaks all open watches.

@@ -57,6 +57,9 @@ pub struct Options {
     /// How long one request of the tail may take, whatever the backend's own deadline: a page of a
     /// load, the opening of a watch. Default 30 s.
     pub request_timeout: Duration,
+    /// How often the whole copy is compared with the store, as [`Db::self_check`] does. Default
+    /// none: never.
+    pub self_check_interval: Option<Duration>,
     /// The most attempts of [`Db::transact`]. Default 100.
     pub transact_attempts: u32,
     /// Seeds all jitter; none draws a seed from the system. Default none.
@@ -76,6 +79,7 @@ impl Default for Options {
             progress_interval: Duration::from_secs(30),
             progress_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
+            self_check_interval: None,
             transact_attempts: 100,
             seed: None,
         }
@@ -94,6 +98,11 @@ impl Options {
             ("progress_interval", self.progress_interval.is_zero(), "must not be zero"),
             ("progress_timeout", self.progress_timeout.is_zero(), "must not be zero"),
             ("request_timeout", self.request_timeout.is_zero(), "must not be zero"),
+            (
+                "self_check_interval",
+                self.self_check_interval.is_some_and(|interval| interval.is_zero()),
+                "must not be zero",
+            ),
             ("transact_attempts", self.transact_attempts == 0, "must be at least 1"),
         ];
         for (option, wrong, reason) in checks {

@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) proofs_tried: AtomicU64,
     /// Tells the tail that what it follows cannot be right: connect anew and look.
     pub(crate) suspected: Notify,
+    /// The copy was found to differ from the store: load it anew.
+    damaged: AtomicBool,
     pub(crate) write_denials: AtomicUsize,
     pub(crate) markers: Option<Markers>,
     closed: AtomicBool,
@@ -118,6 +120,7 @@ impl Shared {
             proving: tokio::sync::Mutex::new(()),
             proofs_tried: AtomicU64::new(0),
             suspected: Notify::new(),
+            damaged: AtomicBool::new(false),
             write_denials: AtomicUsize::new(0),
             markers,
             closed: AtomicBool::new(false),
@@ -232,6 +235,22 @@ impl Shared {
         if self.phase.borrow().phase == Phase::Lagging {
             self.set_phase(Phase::Tailing, None);
         }
+    }
+
+    /// Makes the tail load everything anew.
+    pub(crate) fn demand_resync(&self) {
+        self.damaged.store(true, Ordering::Release);
+        self.suspected.notify_one();
+    }
+
+    /// Whether that was demanded.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Acquire)
+    }
+
+    /// Everything was loaded anew.
+    pub(crate) fn is_repaired(&self) {
+        self.damaged.store(false, Ordering::Release);
     }
 
     /// It does not, although changes arrive.

@@ -63,6 +63,10 @@ counters! {
     progress_requests,
     /// Range reads made to prove that an idle prefix is up to date.
     proofs,
+    /// Comparisons of the copy with the store.
+    self_checks,
+    /// Keys that differed in such a comparison, and were repaired.
+    self_check_mismatches,
     /// Panics of observers, contained.
     observer_panics,
     /// Times a watch's buffer overflowed.

@@ -4,27 +4,19 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use crate::Revision;
 use crate::backend::{
-    BackendError, BackendErrorKind, KeyRange, KeyValue, KvBackend, RangeRequest, RangeResponse,
+    BackendError, BackendErrorKind, KeyValue, KvBackend, RangeRequest, RangeResponse,
 };
 use crate::db::{Difference, Options, Refusal};
 use crate::state::{Entry, EntryPtr, State};
-use crate::tail::{Broken, in_time};
+use crate::tail::Broken;
+use crate::tail::page::{PageSize, fetch, rest_after};
 
 /// How often a load begins anew because its revision was compacted between two pages.
 const ATTEMPTS: usize = 10;
-
-/// The first page: small, because the size of the values is not known yet.
-const FIRST_PAGE: usize = 1000;
-
-/// How much larger a page may be than the one before: its values may be larger, too.
-const GROWTH: usize = 4;
 
 /// Reads all keys below the prefix at one revision and compares them with `base`. Keys that have
 /// not been written since are neither decoded nor in the result.
@@ -56,7 +48,7 @@ async fn attempt_difference(
     let all = crate::db::prefix_range(base);
     let mut size = PageSize::new(options);
     let limit = options.request_timeout;
-    let mut page = fetch(backend, limit, all.clone(), Revision::ZERO, &mut size).await?;
+    let mut page = fetch(backend, limit, RangeRequest::new(all.clone()), &mut size).await?;
     let header = page.header;
     let is_first_load = base.revision.is_zero();
     let new_epoch = !is_first_load && base.is_of_another_history(&header);
@@ -65,11 +57,12 @@ async fn attempt_difference(
         let next = match page.kvs.last() {
             Some(last) if page.more => {
                 size.adapt(&page.kvs);
-                let rest = rest_after(&all, &last.key);
+                let rest = RangeRequest::new(rest_after(&all, &last.key));
+                let rest = rest.with_revision(header.revision);
                 // Fetched while this page is decoded.
                 let backend = Arc::clone(backend);
                 Some(Prefetch(tokio::spawn(async move {
-                    let page = fetch(&backend, limit, rest, header.revision, &mut size).await?;
+                    let page = fetch(&backend, limit, rest, &mut size).await?;
                     if page.header.cluster_id != header.cluster_id {
                         return Err(BackendError::new(
                             BackendErrorKind::Unavailable,
@@ -94,69 +87,6 @@ async fn attempt_difference(
         new_epoch,
         changes: merge.finish(),
     })
-}
-
-/// Fetches a page; a smaller one when the answer takes longer than the backend's deadline, or is
-/// larger than the transport takes.
-async fn fetch(
-    backend: &Arc<dyn KvBackend>,
-    timeout: Duration,
-    range: KeyRange,
-    revision: Revision,
-    size: &mut PageSize,
-) -> Result<RangeResponse, BackendError> {
-    loop {
-        let limit = i64::try_from(size.keys).unwrap_or(i64::MAX);
-        let request = RangeRequest::new(range.clone()).with_revision(revision).with_limit(limit);
-        match in_time(timeout, backend.range(request)).await {
-            Err(error) if may_be_too_large(&error) && size.shrink() => {
-                tracing::debug!(%error, keys = size.keys, "loading in smaller pages");
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
-fn may_be_too_large(error: &BackendError) -> bool {
-    use BackendErrorKind::{RequestTooLarge, Timeout, Unknown};
-    matches!(error.kind(), RequestTooLarge | Timeout | Unknown)
-}
-
-fn rest_after(all: &KeyRange, last: &[u8]) -> KeyRange {
-    let next = Bytes::from([last, b"\0"].concat());
-    KeyRange::from_wire(next, all.range_end().clone())
-}
-
-/// How many keys to ask for.
-#[derive(Clone, Copy, Debug)]
-struct PageSize {
-    keys: usize,
-    /// The most that may be asked for; less than the option once a page has timed out.
-    most: usize,
-    bytes: usize,
-}
-
-impl PageSize {
-    fn new(options: &Options) -> Self {
-        let most = options.page_keys;
-        Self { keys: FIRST_PAGE.min(most), most, bytes: options.page_bytes }
-    }
-
-    /// As many keys as fill a page, judged by the page before.
-    fn adapt(&mut self, kvs: &[KeyValue]) {
-        let bytes: usize = kvs.iter().map(|kv| kv.key.len() + kv.value.len()).sum();
-        let per_key = (bytes / kvs.len().max(1)).max(1);
-        let fitting = self.bytes / per_key;
-        self.keys = fitting.min(self.keys.saturating_mul(GROWTH)).clamp(1, self.most);
-    }
-
-    /// Goes on with an eighth; false if it is one key already.
-    fn shrink(&mut self) -> bool {
-        let larger = self.keys > 1;
-        self.keys = (self.keys / 8).max(1);
-        self.most = self.keys;
-        larger
-    }
 }
 
 /// A fetch under way. Dropping it ends it.
@@ -228,38 +158,5 @@ impl<'b> Merge<'b> {
         {
             self.changes.push((key.clone(), None));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pairs(count: usize, bytes: usize) -> Vec<KeyValue> {
-        let value = Bytes::from(vec![0; bytes]);
-        vec![KeyValue { value, ..KeyValue::default() }; count]
-    }
-
-    #[test]
-    fn pages_grow_to_the_bytes_aimed_at_and_no_further_than_the_option() {
-        let mut size = PageSize::new(&Options::default());
-        assert_eq!(size.keys, 1000);
-        for keys in [4_000, 16_000, 64_000, 100_000, 100_000] {
-            size.adapt(&pairs(1000, 100));
-            assert_eq!(size.keys, keys);
-        }
-        size.adapt(&pairs(10, 1 << 20));
-        assert_eq!(size.keys, 32);
-    }
-
-    #[test]
-    fn page_that_timed_out_is_not_tried_again_in_its_size() {
-        let mut size = PageSize::new(&Options::default());
-        assert!(size.shrink());
-        assert_eq!(size.keys, 125);
-        size.adapt(&pairs(125, 1));
-        assert_eq!(size.keys, 125);
-        assert!(size.shrink() && size.shrink() && size.keys == 1);
-        assert!(!size.shrink());
     }
 }

@@ -19,8 +19,11 @@
 mod backoff;
 mod follow;
 mod load;
+mod page;
 mod pulse;
+mod self_check;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +33,7 @@ use tracing::Instrument;
 
 use self::backoff::Backoff;
 use self::pulse::{Look, Pulse};
+pub(crate) use self::self_check::self_check;
 use crate::backend::{BackendError, BackendErrorKind, KvBackend, WatchRequest, Watcher};
 use crate::db::{Options, Phase, Refusal, Shared};
 use crate::schema::Schema;
@@ -111,12 +115,28 @@ pub(crate) async fn in_time<T>(
 /// The task: follows the store until it is aborted, and keeps alive what needs to be.
 pub(crate) async fn run(shared: Arc<Shared>, first: Result<Opened, BackendError>) {
     let following = follow_forever(Arc::clone(&shared), first);
-    match &shared.markers {
-        Some(markers) => tokio::select! {
-            () = following => {}
-            never = markers.keep_alive(&*shared.backend) => match never {},
-        },
-        None => following.await,
+    let keeping = async {
+        match &shared.markers {
+            Some(markers) => markers.keep_alive(&*shared.backend).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = following => {}
+        never = keeping => match never {},
+        never = check_now_and_then(&shared) => match never {},
+    }
+}
+
+async fn check_now_and_then(shared: &Shared) -> Infallible {
+    let Some(interval) = shared.options.self_check_interval else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(interval).await;
+        if let Err(error) = self_check(shared).await {
+            tracing::debug!(%error, "the copy could not be compared with the store");
+        }
     }
 }
 
@@ -162,7 +182,7 @@ async fn reconnect(shared: &Shared, compacted: bool) -> Result<Opened, Broken> {
     let look = pulse::look(shared).await?;
     // A watch from a revision that the store has not reached waits in silence: it would never tell
     // that the store was restored from a backup or replaced.
-    if compacted || known.is_of_another_history(&look.header) {
+    if compacted || shared.is_damaged() || known.is_of_another_history(&look.header) {
         shared.set_phase(Phase::Resyncing, None);
         let loading = Instant::now();
         let resync = shared.begin_resync();
@@ -172,6 +192,7 @@ async fn reconnect(shared: &Shared, compacted: bool) -> Result<Opened, Broken> {
         shared.counters.resyncs(1);
         let revision = difference.revision;
         shared.apply_difference(&resync, difference);
+        shared.is_repaired();
         shared.currency.restart(revision, loading);
     }
     let opened = open_watch(shared).await?;

@@ -58,9 +58,10 @@ impl Txn {
     ///
     /// # Cancel safety
     ///
-    /// Before the first poll nothing has been sent. Once the request is on its way, dropping the
-    /// future leaves the outcome unknown to the caller: the transaction is applied wholly or not at
-    /// all, and this `Db` shows it when it is.
+    /// Safe at every await. Before the first poll nothing has been sent. Once the request is on its
+    /// way, dropping the future leaves the outcome unknown to the caller, also with commit markers:
+    /// the transaction is applied wholly or not at all, and this `Db` shows it when it is. (With
+    /// commit markers it cannot arrive any more once a later commit has used its marker.)
     ///
     /// # Errors
     ///
