@@ -59,6 +59,7 @@ async fn put_of_an_equal_value_is_a_change(store: Store) {
     assert_eq!(db.snapshot().metadata(RAW, "a").unwrap().unwrap().version, 2);
 }
 
+// D6
 async fn lost_reply_is_an_unknown_outcome_and_is_not_sent_again(store: Store) {
     let gate = Gate::new(&store);
     let db = gate.builder().connect().await.unwrap();
@@ -80,6 +81,7 @@ fn short_timeouts() -> Options {
     options
 }
 
+// D6 D13
 async fn commit_without_an_answer_ends_by_its_deadline(store: Store) {
     let gate = Gate::new(&store);
     let db = gate.builder().options(short_timeouts()).connect().await.unwrap();
@@ -120,10 +122,12 @@ async fn refusal(store: &Store, keys: usize, bytes: usize) -> (Limit, usize, usi
     (what, actual, limit)
 }
 
+// D32
 async fn too_many_writes_are_refused_before_they_are_sent(store: Store) {
     assert_eq!(refusal(&store, 129, 1).await, (Limit::Operations, 129, 128));
 }
 
+// D22 D32
 async fn too_many_guards_are_refused_before_they_are_sent(store: Store) {
     for batch in 0..2 {
         let keys: Vec<_> = (0..64).map(|i| format!("/t/{batch}/{i:03}")).collect();
@@ -144,6 +148,7 @@ async fn too_many_guards_are_refused_before_they_are_sent(store: Store) {
     );
 }
 
+// D32
 async fn too_large_a_transaction_is_refused_before_it_is_sent(store: Store) {
     let (what, actual, limit) = refusal(&store, 2, 800_000).await;
     assert_eq!((what, limit), (Limit::RequestBytes, 1_572_864));
@@ -160,6 +165,7 @@ async fn transaction_at_the_limits_is_taken(store: Store) {
     assert_eq!(db.snapshot().len(), 128);
 }
 
+// D33
 async fn unknown_lease_is_refused_and_nothing_is_written(store: Store) {
     let db = store.db().await;
     let mut txn = db.txn();
@@ -228,6 +234,7 @@ async fn error_of_the_body_is_returned_and_nothing_is_written(store: Store) {
     assert!(within("fresh", db.fresh()).await.unwrap().is_empty());
 }
 
+// D6
 async fn dropped_commit_leaves_the_db_usable(store: Store) {
     let gate = Gate::new(&store);
     let db = gate.builder().connect().await.unwrap();

@@ -51,6 +51,7 @@ async fn own_commit_beside_a_reconnection_is_no_other_history() {
     assert_eq!(db.stats().resyncs, 0);
 }
 
+// D7
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn own_commit_beside_a_resync_leaves_no_ghost() {
     let (store, gate, db) = followed(1).await;
@@ -83,6 +84,7 @@ async fn own_commit_beside_a_resync_leaves_no_ghost() {
     put(&db, "ghost").await;
 }
 
+// D11
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answer_of_a_replaced_cluster_leaves_no_ghost() {
     let (_store, gate, db) = followed(1).await;
@@ -109,6 +111,7 @@ async fn answer_of_a_replaced_cluster_leaves_no_ghost() {
     assert!(error.committed().is_some(), "{error}");
 }
 
+// D11
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fresh_does_not_take_the_old_history_for_the_restored_one() {
     let (_store, gate, db) = followed(20).await;
@@ -121,6 +124,7 @@ async fn fresh_does_not_take_the_old_history_for_the_restored_one() {
     assert_eq!(*fresh.get(RAW, "a").unwrap().unwrap(), "restored");
 }
 
+// D11
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commit_to_a_restored_cluster_is_not_reported_as_visible() {
     let (_store, gate, db) = followed(20).await;
@@ -133,6 +137,7 @@ async fn commit_to_a_restored_cluster_is_not_reported_as_visible() {
     assert_eq!(*db.get(RAW, "a").unwrap().unwrap(), "restored");
 }
 
+// D11
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_of_the_present_history_are_taken_and_those_of_a_lost_one_refused() {
     let (_store, gate, old) = followed(20).await;
@@ -151,6 +156,7 @@ async fn tokens_of_the_present_history_are_taken_and_those_of_a_lost_one_refused
     }
 }
 
+// D11
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn proof_of_a_lost_history_proves_nothing() {
     let (store, gate, db) = followed(20).await;
@@ -183,6 +189,7 @@ async fn proof_of_a_lost_history_proves_nothing() {
     assert_eq!(*fresh.get(RAW, "a").unwrap().unwrap(), "newest");
 }
 
+// D5 D11
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_of_two_clusters_do_not_make_one_snapshot() {
     let store = Store::memory();

@@ -154,6 +154,7 @@ async fn observer_sees_equal_puts_and_no_deletes_of_absent_keys(store: Store) {
     assert_eq!(*record.lock().unwrap(), [expected]);
 }
 
+// D25
 async fn observer_that_panics_stops_nobody(store: Store) {
     let db = store.db().await;
     let _panics = db.observe(|set| assert!(set.is_empty(), "this panic is meant")).unwrap();
@@ -168,6 +169,7 @@ async fn observer_that_panics_stops_nobody(store: Store) {
     assert!(db.health().is_tailing());
 }
 
+// D25
 async fn observer_that_would_wait_for_itself_is_told(store: Store) {
     let db = store.db().await;
     let told = Arc::new(Mutex::new(Vec::new()));
@@ -218,6 +220,7 @@ async fn observer_is_not_called_after_its_guard_is_dropped(store: Store) {
     assert_eq!(within_own.lock().unwrap().len(), 2, "the initial state and one change");
 }
 
+// D20
 async fn key_written_twice_in_a_transaction_is_one_change(store: Store) {
     use tailetc::backend::{DeleteRequest, KeyRange, PutRequest, TxnRequest};
     store.put("/t/a", "1").await;
@@ -264,6 +267,7 @@ async fn close_within_an_observer_ends_the_watches(store: Store) {
     }
 }
 
+// D25
 async fn departing_observer_may_own_the_last_handle(store: Store) {
     let db = store.db().await;
     let slot = Arc::new(Mutex::new(None));

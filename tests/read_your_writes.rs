@@ -80,6 +80,7 @@ async fn sequential_transactions_see_each_other(store: Store) {
     }
 }
 
+// D10 D24
 async fn token_carries_a_commit_to_another_db(store: Store) {
     let gate = Gate::new(&store);
     let (writer, reader) = (store.db().await, gate.builder().connect().await.unwrap());
@@ -99,6 +100,7 @@ async fn token_carries_a_commit_to_another_db(store: Store) {
     assert!(snapshot.contains(RAW, "a").unwrap());
 }
 
+// D11
 async fn token_of_another_cluster_is_refused(store: Store) {
     let db = store.db().await;
     let token = db.snapshot().token();
@@ -135,6 +137,7 @@ async fn beside_foreign_writes<T>(store: &Arc<Store>, run: impl Future<Output = 
     outcome
 }
 
+// D2 D8
 async fn fresh_on_an_idle_prefix_of_a_busy_cluster_returns(store: Store) {
     store.put("/t/a", "1").await;
     let store = Arc::new(store);
@@ -150,6 +153,7 @@ async fn fresh_on_an_idle_prefix_of_a_busy_cluster_returns(store: Store) {
     within("fresh", db.fresh()).await.unwrap();
 }
 
+// D1 D9
 async fn fresh_works_where_progress_cannot_be_trusted(store: Store) {
     store.put("/t/a", "1").await;
     let store = Arc::new(store);
@@ -189,6 +193,7 @@ async fn fresh_works_where_progress_cannot_be_trusted(store: Store) {
     .await;
 }
 
+// D13
 async fn fresh_with_a_stalled_watch_ends_by_its_deadline(store: Store) {
     let gate = Gate::new(&store);
     let mut options = tailetc::Options::default();
@@ -224,6 +229,7 @@ async fn own_values_are_published_without_decoding(store: Store) {
     assert_eq!((stats.applied_from_answer, stats.applied_without_decoding), (1, 1));
 }
 
+// D9
 async fn commit_waits_for_its_event_although_a_proof_covers_it(store: Store) {
     store.put("/t/a", "1").await;
     let gate = Gate::new(&store);

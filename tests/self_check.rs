@@ -120,7 +120,7 @@ async fn check_beside_writes_and_compactions_raises_no_false_alarm(store: Store)
                 store.delete(&format!("/t/{}", (round + 4) % 9)).await;
                 let own = db.transact(|txn| txn.put(RAW, "own", Bytes::from(round.to_string())));
                 own.await.unwrap();
-                if round % 5 == 0 {
+                if round.is_multiple_of(5) {
                     store.backend.compact(last).await.unwrap();
                 }
             }

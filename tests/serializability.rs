@@ -69,6 +69,7 @@ async fn expect_conflict(
     assert_eq!(db.stats().conflicts, 1, "the store must have found it, not the copy");
 }
 
+// D21
 async fn key_that_was_read_and_then_deleted_is_a_conflict(store: Store) {
     store.put("/t/a", "1").await;
     let read = |txn: &mut Txn| txn.get(RAW, "a").map(|value| assert!(value.is_some()));
@@ -78,6 +79,7 @@ async fn key_that_was_read_and_then_deleted_is_a_conflict(store: Store) {
     .await;
 }
 
+// D21
 async fn key_that_was_read_and_then_deleted_and_created_again_is_a_conflict(store: Store) {
     store.put("/t/a", "1").await;
     let read = |txn: &mut Txn| txn.get(RAW, "a").map(drop);
@@ -155,6 +157,7 @@ async fn write_skew_is_a_conflict(store: Store) {
     assert_eq!(store.db().await.snapshot().len(), 1);
 }
 
+// D22
 async fn insert_into_a_range_that_was_read_is_a_conflict(store: Store) {
     store.put_all(&[("/t/r/a", "1"), ("/t/r/c", "1")]).await;
     let read = |txn: &mut Txn| txn.range(RAW, Prefix("r/")).map(|r| assert_eq!(r.len(), 2));
@@ -164,6 +167,7 @@ async fn insert_into_a_range_that_was_read_is_a_conflict(store: Store) {
     .await;
 }
 
+// D22
 async fn update_in_a_range_that_was_read_is_a_conflict(store: Store) {
     store.put_all(&[("/t/r/a", "1"), ("/t/r/c", "1")]).await;
     let read = |txn: &mut Txn| txn.range(RAW, "r/a".."r/d").map(drop);
@@ -173,6 +177,7 @@ async fn update_in_a_range_that_was_read_is_a_conflict(store: Store) {
     .await;
 }
 
+// D22
 async fn delete_in_a_range_that_was_read_is_a_conflict(store: Store) {
     store.put_all(&[("/t/r/a", "1"), ("/t/r/c", "1")]).await;
     let read = |txn: &mut Txn| txn.range(RAW, Prefix("r/")).map(drop);
@@ -182,6 +187,7 @@ async fn delete_in_a_range_that_was_read_is_a_conflict(store: Store) {
     .await;
 }
 
+// D22
 async fn insert_into_an_empty_range_that_was_read_is_a_conflict(store: Store) {
     let read = |txn: &mut Txn| txn.range(RAW, Prefix("r/")).map(|r| assert!(r.is_empty()));
     expect_conflict(&store, read, async |store| {
@@ -206,6 +212,7 @@ async fn change_outside_of_what_was_read_is_no_conflict(store: Store) {
     within("commit", commit).await.unwrap().unwrap();
 }
 
+// D3
 async fn stale_increment_under_a_backlog_is_refused(store: Store) {
     store.put("/t/counter", "0").await;
     let gate = Gate::new(&store);
@@ -259,6 +266,7 @@ async fn transaction_that_can_no_longer_commit_says_so_at_its_next_read(store: S
     reader.commit().await.unwrap();
 }
 
+// D23
 async fn validated_read_of_a_changed_key_is_a_conflict(store: Store) {
     store.put("/t/a", "1").await;
     let (gate, db) = blind_db(&store).await;

@@ -104,6 +104,7 @@ fn small_pages() -> Options {
     options
 }
 
+// D5
 async fn load_under_writes_shows_one_revision(store: Store) {
     let store = Arc::new(store);
     let stop = Arc::new(AtomicBool::new(false));
@@ -116,6 +117,7 @@ async fn load_under_writes_shows_one_revision(store: Store) {
     writer.await.unwrap();
 }
 
+// D5
 async fn key_deleted_between_two_pages_of_the_load_is_no_ghost(store: Store) {
     for key in ["a", "b", "c", "d", "e", "f"] {
         store.put(&format!("/t/{key}"), "1").await;
@@ -144,6 +146,7 @@ async fn key_deleted_between_two_pages_of_the_load_is_no_ghost(store: Store) {
     assert_eq!(*fresh.get(RAW, "f").unwrap().unwrap(), "2");
 }
 
+// D5
 async fn compaction_between_two_pages_of_the_load_begins_it_anew(store: Store) {
     for key in ["a", "b", "c", "d", "e", "f"] {
         store.put(&format!("/t/{key}"), "1").await;
@@ -161,6 +164,7 @@ async fn compaction_between_two_pages_of_the_load_begins_it_anew(store: Store) {
     assert_eq!(*db.get(RAW, "f").unwrap().unwrap(), "2");
 }
 
+// D16
 async fn page_that_times_out_is_loaded_in_smaller_ones(store: Store) {
     for key in 0..40 {
         store.put(&format!("/t/{key:02}"), "1").await;
@@ -174,6 +178,7 @@ async fn page_that_times_out_is_loaded_in_smaller_ones(store: Store) {
     assert!(error.is_transient(), "{error}");
 }
 
+// D4
 async fn connecting_under_load_works_at_once(store: Store) {
     let store = Arc::new(store);
     let stop = Arc::new(AtomicBool::new(false));

@@ -113,6 +113,7 @@ fn assert_quarantined(db: &tailetc::Db, key: &str, bytes: &str) {
     assert_eq!(snapshot.scan(NUMBERS, ..).unwrap().count(), 2);
 }
 
+// D26
 async fn undecodable_value_is_quarantined_on_load(store: Store) {
     store.put_all(&[("/t/numbers/bad", "{"), ("/t/numbers/good", "[1]")]).await;
     let db = numbers(&store).await;
@@ -125,6 +126,7 @@ async fn undecodable_value_is_quarantined_on_load(store: Store) {
     assert_eq!(db.snapshot().range(NUMBERS, ..).unwrap().count(), 2);
 }
 
+// D26
 async fn undecodable_value_is_quarantined_on_watch_and_on_resync(store: Store) {
     store.put("/t/numbers/good", "[1]").await;
     let gate = Gate::new(&store);
@@ -198,6 +200,7 @@ async fn wrong_collections_are_typed_errors(store: Store) {
     assert!(matches!(overlap, Err(Error::InvalidOption { .. })));
 }
 
+// D30
 async fn keys_outside_of_the_prefix_are_typed_errors(store: Store) {
     let db = store.db().await;
     let error = db.snapshot().metadata_of("/elsewhere").unwrap_err();
@@ -258,6 +261,7 @@ async fn value_that_does_not_encode_is_refused_at_put(store: Store) {
     assert!(within("fresh", db.fresh()).await.unwrap().is_empty());
 }
 
+// D30
 async fn prefixes_end_at_their_separator(store: Store) {
     store.put_all(&[("/t/numbers/a", "[1]"), ("/t/numbers2/a", "x"), ("/t2/a", "x")]).await;
     let db = numbers(&store).await;

@@ -29,6 +29,7 @@ on_every_backend! {
     coalesced_watch_shows_the_difference_and_the_final_state,
     watch_ends_when_the_db_is_closed,
     next_that_is_dropped_loses_nothing,
+    watches_share_the_one_that_the_db_has_on_the_store,
     raw_watch_gets_no_updates_of_typed_collections,
 }
 
@@ -90,6 +91,20 @@ async fn write_about(store: &Store, rounds: u32) -> Revision {
     last
 }
 
+// D29
+async fn watches_share_the_one_that_the_db_has_on_the_store(store: Store) {
+    let gate = Gate::new(&store);
+    let db = gate.builder().connect().await.unwrap();
+    let open = |_| db.watch(RAW, .., WatchMode::EXACT).unwrap();
+    let mut watches: Vec<_> = (0..50).map(open).collect();
+    let last = store.put("/t/a", "1").await;
+    for watch in &mut watches {
+        while within("an update", watch.next()).await.unwrap().unwrap().revision() < last {}
+    }
+    assert_eq!(gate.watches(), 1);
+}
+
+// D4
 async fn initial_state_and_changes_meet_without_gap_or_duplicate(store: Store) {
     let store = Arc::new(store);
     let db = store.db().await;
@@ -188,6 +203,7 @@ async fn raw_watch_gets_no_updates_of_typed_collections(store: Store) {
     }
 }
 
+// D27
 async fn exact_watch_that_is_too_slow_is_told_and_then_shown_the_state(store: Store) {
     let db = store.db().await;
     let mut watch = db.watch(RAW, .., WatchMode::Exact { buffer: 3 }).unwrap();
@@ -211,6 +227,7 @@ async fn exact_watch_that_is_too_slow_is_told_and_then_shown_the_state(store: St
     assert_eq!((replica.updates, db.stats().lagged_watches), (kinds, 1));
 }
 
+// D27
 async fn coalesced_watch_shows_the_difference_and_the_final_state(store: Store) {
     let db = store.db().await;
     let mut watch = db.watch(RAW, .., WatchMode::Coalesced).unwrap();
@@ -244,6 +261,7 @@ async fn watch_ends_when_the_db_is_closed(store: Store) {
     assert!(within("the end", dropped.next()).await.unwrap().is_err());
 }
 
+// D27
 async fn next_that_is_dropped_loses_nothing(store: Store) {
     let store = Arc::new(store);
     let gate = Gate::new(&store);

@@ -280,6 +280,7 @@ mod tests {
         }
     }
 
+    // D30
     #[test]
     fn prefix_without_separator_is_refused_unless_bare() {
         const OPEN: Collection<Raw> = Collection::new("a");
@@ -307,6 +308,7 @@ mod tests {
         assert!(schema.check_owner(schema.resolve(RAW).unwrap(), b"/app/a/1").is_err());
     }
 
+    // D26
     #[test]
     fn panic_in_a_codec_is_an_error() {
         struct Panics;

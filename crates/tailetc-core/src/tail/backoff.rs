@@ -34,6 +34,7 @@ impl Backoff {
 mod tests {
     use super::*;
 
+    // D35
     #[test]
     fn pauses_double_up_to_the_longest_and_begin_anew_after_a_reset() {
         let mut backoff = Backoff::new(&Options::default());

@@ -101,6 +101,7 @@ mod tests {
         assert_eq!(size.keys, 32);
     }
 
+    // D16
     #[test]
     fn page_that_timed_out_is_not_tried_again_in_its_size() {
         let mut size = PageSize::new(&Options::default());
