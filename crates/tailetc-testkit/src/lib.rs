@@ -6,3 +6,4 @@
 
 pub mod conformance;
 pub mod etcd_server;
+pub mod faulty;
