@@ -7,3 +7,7 @@
 pub mod conformance;
 pub mod etcd_server;
 pub mod faulty;
+#[cfg(feature = "simulation")]
+mod oracle;
+#[cfg(feature = "simulation")]
+pub mod simulation;

@@ -1,0 +1,168 @@
+//! Everybody else: other programs that write, and the operator.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fastrand::Rng;
+use tailetc_core::Revision;
+use tailetc_core::backend::{
+    BackendError, DeleteRequest, KeyRange, KvBackend, PutRequest, TxnOp, TxnRequest,
+};
+use tokio::time::sleep;
+
+use super::record::{Outcome, TxnRecord};
+use super::value::{Item, Name};
+use super::workload::any;
+use super::world::World;
+use crate::faulty::{Cluster, Identity, Restore};
+
+/// Writes without a `Db`: to the keys that everybody uses, and outside of the prefix.
+pub(crate) async fn write(world: Arc<World>, mut rng: Rng) {
+    while !world.is_over() {
+        let began = world.stamp();
+        let (request, writes) = request(&world, &mut rng);
+        let answer = world.outside.txn(request).await;
+        let ended = world.stamp();
+        if let (Ok(answer), Some(writes)) = (answer, writes) {
+            let label = "foreign".to_owned();
+            let outcome = Outcome::Committed(answer.header.revision, true);
+            let (base, reads, validated) = (Revision::ZERO, Vec::new(), false);
+            let called = began;
+            let writes = writes.into_iter().collect();
+            world.record(|record| {
+                record.txns.push(TxnRecord {
+                    label,
+                    began,
+                    called,
+                    ended,
+                    base,
+                    reads,
+                    writes,
+                    validated,
+                    outcome,
+                });
+            });
+        }
+        world.count("foreign writes");
+        sleep(Duration::from_micros(rng.u64(0..=60_000))).await;
+    }
+}
+
+type Writes = Vec<(Bytes, Option<Bytes>)>;
+
+/// A request, and what it writes where that can be told beforehand.
+fn request(world: &World, rng: &mut Rng) -> (TxnRequest, Option<Writes>) {
+    let item = |rng: &mut Rng| Item { id: world.id(), number: rng.i64(..1_000) }.encode();
+    match rng.u8(..10) {
+        // Of another prefix: the revision moves, and no event comes.
+        0 | 1 => (TxnRequest::new([PutRequest::new("/other", item(rng)).into()]), None),
+        2 if world.setup.garbage => {
+            let name = Name::item(format!("any/{}", rng.u8(..10)));
+            let garbage = format!("garbage {}", world.id());
+            (TxnRequest::new([PutRequest::new(name.whole(), garbage).into()]), None)
+        }
+        // One key twice in one revision.
+        3 => {
+            let name = any(rng).whole();
+            let put = PutRequest::new(name.clone(), item(rng));
+            let delete = DeleteRequest::new(KeyRange::key(name));
+            let inner = |op: TxnOp| TxnRequest::new([op]).into();
+            (TxnRequest::new([inner(put.into()), inner(delete.into())]), None)
+        }
+        4 => (TxnRequest::new([DeleteRequest::new(KeyRange::key(any(rng).whole())).into()]), None),
+        5 => (TxnRequest::new([DeleteRequest::new(Name::raw("any/").prefix()).into()]), None),
+        6 => {
+            // The very last key, so that an open range deletes nothing else: deleted and put again
+            // in one revision.
+            let last = Name::raw("~").whole();
+            let put = PutRequest::new(last.clone(), item(rng)).into();
+            let delete = DeleteRequest::new(KeyRange::from_key(last)).into();
+            (TxnRequest::new([delete, put]), None)
+        }
+        _ => {
+            let (a, b) = (any(rng).whole(), any(rng).whole());
+            let mut writes = vec![(a.clone(), Some(item(rng)))];
+            if a != b {
+                writes.push((b, Some(item(rng))));
+            }
+            let puts = writes.iter().map(|(key, value)| {
+                PutRequest::new(key.clone(), value.clone().unwrap_or_default()).into()
+            });
+            (TxnRequest::new(puts), Some(writes))
+        }
+    }
+}
+
+/// Compacts, restores, and breaks things, now and then.
+pub(crate) async fn operate(world: Arc<World>, identity: Identity, mut rng: Rng) {
+    let mut restores = world.setup.restores;
+    let mut identity = identity;
+    let unrest = world.setup.unrest.max(1);
+    while !world.is_over() {
+        sleep(Duration::from_millis(rng.u64(1..=1_500 / unrest))).await;
+        if world.setup.unrest == 0 {
+            // Compaction is ordinary.
+            let _ = world.cluster.compact().await;
+            continue;
+        }
+        let client = &world.clients[rng.usize(..world.clients.len())];
+        let pause = Duration::from_millis(rng.u64(0..=1_000));
+        match rng.u8(..12) {
+            0..4 => drop(world.cluster.compact().await),
+            4 => {
+                world.cluster.set_no_space(true);
+                sleep(pause).await;
+                world.cluster.set_no_space(false);
+            }
+            5 => {
+                client.disconnect();
+                sleep(pause).await;
+                client.reconnect();
+            }
+            6 => client.cut_watch(),
+            7 => client.silence_watch(),
+            8 => {
+                client.lag(rng.u32(1..=20));
+                sleep(pause).await;
+                client.lag(0);
+            }
+            9 => tokio::time::advance(pause * 3).await,
+            10 if restores > 0 => {
+                restores -= 1;
+                restore(&world, &mut identity, &mut rng).await;
+            }
+            _ => client.lose_next_commit_reply(),
+        }
+    }
+}
+
+/// A cluster that comes back from a backup can be told from what it was: it has another identifier
+/// or a lower term.
+async fn restore(world: &World, identity: &mut Identity, rng: &mut Rng) {
+    match rng.bool() {
+        true => identity.cluster_id += 1,
+        false => identity.raft_term -= 1,
+    }
+    let seen = world.cluster.seen_revision().get();
+    let lost = rng.i64(0..=60).min(seen - 2).max(0);
+    let bump = if rng.u8(..3) == 0 { 500 } else { 0 };
+    let to = Revision::new(seen - lost);
+    let restore = Restore { to, identity: *identity, bump };
+    world.count("restores");
+    if let Err(error) = world.cluster.restore(restore).await {
+        world.violation(format!("the restore failed: {error}"));
+    }
+}
+
+/// Writes what must be there before anybody begins.
+pub(crate) async fn prepare(
+    cluster: &Cluster,
+    names: Vec<(Name, i64)>,
+) -> Result<(), BackendError> {
+    let puts = names.into_iter().zip(1..).map(|((name, number), id)| {
+        PutRequest::new(name.whole(), Item { id, number }.encode()).into()
+    });
+    cluster.store().txn(TxnRequest::new(puts)).await?;
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! Those who follow the changes: observers and watches.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fastrand::Rng;
+use tailetc_core::backend::KeyRange;
+use tailetc_core::{ChangeSet, Changes, Codec, Error, Prefix, RAW, Update, Watch, WatchMode};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::record::{Changed, Record, StreamItem};
+use super::trace::Trace;
+use super::value::{ITEMS, Name, PREFIX};
+use super::view;
+use super::world::World;
+
+/// An observer of a whole `Db`.
+pub(crate) fn observer(
+    db: usize,
+    record: &Arc<Mutex<Record>>,
+    trace: &Arc<Trace>,
+) -> impl FnMut(&ChangeSet) + Send + 'static {
+    let label = format!("db {db} observer");
+    let stream = open(&mut lock(record), label.clone(), KeyRange::prefix(PREFIX));
+    let (record, trace) = (Arc::clone(record), Arc::clone(trace));
+    move |set| {
+        let changes = view::changes(set);
+        let (kind, revision) = (set.kind(), set.revision());
+        trace.line(format_args!("{label} {kind:?} {revision} {}", changes.len()));
+        lock(&record).streams[stream].push(StreamItem::Changes { kind, revision, changes });
+    }
+}
+
+fn open(record: &mut Record, label: String, range: KeyRange) -> usize {
+    record.streams.push(Vec::new());
+    record.scopes.push((label, range));
+    record.streams.len() - 1
+}
+
+fn lock(record: &Mutex<Record>) -> std::sync::MutexGuard<'_, Record> {
+    record.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens watches of both kinds on one `Db`, each with a consumer that is slow at times.
+pub(crate) fn consumers(world: &Arc<World>, db: usize, rng: &mut Rng, tasks: &mut JoinSet<()>) {
+    let buffer = if rng.bool() { rng.usize(1..=8) } else { 4_096 };
+    for (kind, mode) in
+        [("exact", WatchMode::Exact { buffer }), ("coalesced", WatchMode::Coalesced)]
+    {
+        let items = world.dbs[db].watch(ITEMS, .., mode);
+        let raws = world.dbs[db].watch(RAW, Prefix("raw/"), mode);
+        // A `Db` refuses watches only when it is closed, which nobody has done yet.
+        if let (Ok(items), Ok(raws)) = (items, raws) {
+            let label = format!("db {db} {kind}");
+            let range = Name::item("").prefix();
+            let world = Arc::clone(world);
+            let again = Arc::clone(&world);
+            tasks.spawn(consume(
+                world,
+                format!("{label} items"),
+                range,
+                items,
+                rng.fork(),
+                view::items,
+            ));
+            let range = Name::raw("").prefix();
+            tasks.spawn(consume(
+                again,
+                format!("{label} raw"),
+                range,
+                raws,
+                rng.fork(),
+                view::raws,
+            ));
+        }
+    }
+}
+
+async fn consume<C: Codec>(
+    world: Arc<World>,
+    label: String,
+    range: KeyRange,
+    mut watch: Watch<C>,
+    mut rng: Rng,
+    changes_of: fn(Changes<'_, C>) -> Vec<Changed>,
+) {
+    let stream = world.record(|record| open(record, label.clone(), range));
+    while let Some(item) = watch.next().await {
+        let item = match item {
+            Ok(update) => item_of(&update, changes_of),
+            Err(Error::Lagged { .. }) => {
+                world.count("lagged");
+                StreamItem::Lagged
+            }
+            Err(_) => return,
+        };
+        if let StreamItem::Changes { kind, revision, changes } = &item {
+            world.trace(format_args!("{label} {kind:?} {revision} {}", changes.len()));
+        }
+        world.record(|record| record.streams[stream].push(item));
+        if !world.is_over() && rng.u8(..4) == 0 {
+            sleep(Duration::from_millis(rng.u64(0..=100))).await;
+        }
+    }
+}
+
+fn item_of<C>(update: &Update<C>, changes_of: fn(Changes<'_, C>) -> Vec<Changed>) -> StreamItem {
+    let (kind, revision) = (update.kind(), update.revision());
+    StreamItem::Changes { kind, revision, changes: changes_of(update.changes()) }
+}
