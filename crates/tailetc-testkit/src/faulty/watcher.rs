@@ -14,9 +14,28 @@ use super::Fault;
 use super::client::{Client, error_of};
 use super::control::Control;
 
-/// The last event responses of a client, from which stale ones are taken.
+/// The last event responses of a client in one era, from which stale ones are taken.
 #[derive(Debug, Default)]
-pub(super) struct Recent(VecDeque<WatchResponse>);
+pub(super) struct Recent {
+    era: usize,
+    responses: VecDeque<WatchResponse>,
+}
+
+impl Recent {
+    /// Those that can only have been delivered before `first` was due.
+    fn before(&mut self, era: usize, first: Revision) -> Vec<&WatchResponse> {
+        if self.era != era {
+            (self.era, self.responses) = (era, VecDeque::new());
+        }
+        self.responses.iter().filter(|response| last_revision(response) < first).collect()
+    }
+
+    fn add<'r>(&mut self, responses: impl Iterator<Item = &'r WatchResponse>) {
+        self.responses.extend(responses.cloned());
+        let surplus = self.responses.len().saturating_sub(RECENT);
+        self.responses.drain(..surplus);
+    }
+}
 
 /// How many of them are kept.
 const RECENT: usize = 8;
@@ -121,9 +140,10 @@ impl FaultyWatcher {
                         return;
                     }
                     let mut recent = client.recent.lock().unwrap_or_else(PoisonError::into_inner);
-                    if !recent.0.is_empty() && dice.roll(Fault::StaleEvents) {
-                        let stale = recent.0[dice.below(recent.0.len())].clone();
-                        self.queue.push_back(Ok(stale));
+                    let first = events.first().map_or(Revision::ZERO, Event::revision);
+                    let stale = recent.before(self.era, first);
+                    if !stale.is_empty() && dice.roll(Fault::StaleEvents) {
+                        self.queue.push_back(Ok(stale[dice.below(stale.len())].clone()));
                     }
                     let mut pieces = if dice.roll(Fault::SplitBatch) {
                         let ahead = client.cluster.seen_revision().max(header.revision);
@@ -131,9 +151,7 @@ impl FaultyWatcher {
                     } else {
                         vec![WatchResponse::Events { header, events }]
                     };
-                    recent.0.extend(pieces.iter().cloned());
-                    let surplus = recent.0.len().saturating_sub(RECENT);
-                    recent.0.drain(..surplus);
+                    recent.add(pieces.iter());
                     if dice.roll(Fault::DuplicateEvents) {
                         pieces = pieces.into_iter().flat_map(|p| [p.clone(), p]).collect();
                     }

@@ -1,7 +1,7 @@
 //! Strict serializability: every transaction read one state; a committed one read the state just
 //! before its own revision, and overwrote nothing that its program had not seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use tailetc_core::Revision;
@@ -11,7 +11,14 @@ use super::outcomes::{era_of, read_a_lost_history};
 use super::timeline::{Timeline, is_undecodable};
 use crate::simulation::record::{Outcome, Read, TxnRecord};
 
-pub(crate) fn check(txns: &[TxnRecord], timelines: &[Timeline], wrong: &mut impl FnMut(String)) {
+/// Returns the histories to which transactions were committed that had read one that is lost: no
+/// guard tells the two apart, and what the workloads keep true does not hold there.
+pub(crate) fn check(
+    txns: &[TxnRecord],
+    timelines: &[Timeline],
+    wrong: &mut impl FnMut(String),
+) -> BTreeSet<usize> {
+    let mut astray = BTreeSet::new();
     for txn in txns.iter().filter(|txn| txn.label != "foreign") {
         let label = &txn.label;
         let at_base = |timeline: &Timeline| mismatch(txn, txn.base, timeline).is_none();
@@ -28,9 +35,9 @@ pub(crate) fn check(txns: &[TxnRecord], timelines: &[Timeline], wrong: &mut impl
                 let timeline = &timelines[era];
                 let stale =
                     mismatch(txn, before, timeline).or_else(|| overwritten(txn, before, timeline));
-                if let Some(stale) = stale
-                    && !read_a_lost_history(txn, era, timelines, at_base)
-                {
+                if read_a_lost_history(txn, era, timelines, at_base) {
+                    astray.extend(era..timelines.len());
+                } else if let Some(stale) = stale {
                     let base = txn.base;
                     wrong(format!("{label}: committed at {revision} on {base}, stale: {stale}"));
                 }
@@ -48,6 +55,7 @@ pub(crate) fn check(txns: &[TxnRecord], timelines: &[Timeline], wrong: &mut impl
             _ => {}
         }
     }
+    astray
 }
 
 /// The first read that a state does not give.

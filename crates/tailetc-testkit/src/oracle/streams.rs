@@ -9,12 +9,14 @@ use tailetc_core::{ChangeKind, Revision};
 
 use super::snapshots::difference;
 use super::timeline::{Timeline, same_up_to, shows};
-use crate::simulation::record::{Changed, Pair, StreamItem};
+use crate::simulation::record::{Changed, Pair, Scope, StreamItem};
 
 /// Where a consumer is.
 struct Follower<'t> {
     timelines: &'t [Timeline],
     range: &'t KeyRange,
+    /// Whether the `Db` loaded everything again at some time.
+    resynced: bool,
     /// What it must believe the state to be.
     shadow: BTreeMap<Bytes, Pair>,
     revision: Revision,
@@ -24,16 +26,24 @@ struct Follower<'t> {
 }
 
 pub(crate) fn check(
-    label: &str,
-    range: &KeyRange,
+    scope: &Scope,
+    resynced: bool,
     items: &[StreamItem],
     timelines: &[Timeline],
     wrong: &mut impl FnMut(String),
 ) {
+    let Scope { label, range, .. } = scope;
     let eras = (0..timelines.len()).collect();
     let shadow = BTreeMap::new();
-    let mut follower =
-        Follower { timelines, range, shadow, revision: Revision::ZERO, eras, begun: false };
+    let mut follower = Follower {
+        timelines,
+        range,
+        resynced,
+        shadow,
+        revision: Revision::ZERO,
+        eras,
+        begun: false,
+    };
     for item in items {
         let outcome = match item {
             StreamItem::Lagged => {
@@ -133,11 +143,21 @@ impl Follower<'_> {
             (None, None) => true,
             _ => false,
         });
+        let before = Revision::new(revision.get() - 1);
         let alone = kind != ChangeKind::Transaction
-            || events
-                .iter()
-                .all(|event| event.revision() == revision || is_undone(timeline, event));
+            || events.iter().all(|event| {
+                event.revision() == revision
+                    || is_undone(timeline, event)
+                    // A resync shows nothing to a consumer if nothing is different in its range.
+                    || (self.resynced && self.is_same(timeline, &event.kv.key, before))
+            });
         right && alone && touched.into_iter().eq(keys)
+    }
+
+    /// Whether a key is at a later revision what it was where the consumer is.
+    fn is_same(&self, timeline: &Timeline, key: &[u8], at: Revision) -> bool {
+        let then = timeline.get(key, self.revision).map(|kv| kv.mod_revision);
+        then == timeline.get(key, at).map(|kv| kv.mod_revision)
     }
 
     /// Whether all that the consumer was told is the state of a history.

@@ -53,6 +53,7 @@ pub(crate) async fn converge(world: &World) {
     // Consumers do not dawdle any more.
     sleep(Duration::from_secs(2)).await;
     for db in &world.dbs {
+        world.record(|record| record.resyncs.push(db.stats().resyncs));
         db.close();
     }
 }

@@ -42,7 +42,8 @@ use self::trace::Trace;
 use self::value::{ITEMS, Name, PREFIX};
 use self::world::World;
 use crate::faulty::{Cluster, FaultPlan, FaultyBackend, Identity};
-use crate::oracle::{self, Observed};
+use crate::oracle;
+pub use crate::oracle::Observed;
 
 /// What became of a run.
 #[derive(Clone, Debug)]

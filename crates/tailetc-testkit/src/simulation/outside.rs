@@ -20,7 +20,7 @@ use crate::faulty::{Cluster, Identity, Restore};
 /// Writes without a `Db`: to the keys that everybody uses, and outside of the prefix.
 pub(crate) async fn write(world: Arc<World>, mut rng: Rng) {
     while !world.is_over() {
-        let began = world.stamp();
+        let called = world.stamp();
         let (request, writes) = request(&world, &mut rng);
         let answer = world.outside.txn(request).await;
         let ended = world.stamp();
@@ -28,12 +28,10 @@ pub(crate) async fn write(world: Arc<World>, mut rng: Rng) {
             let label = "foreign".to_owned();
             let outcome = Outcome::Committed(answer.header.revision, true);
             let (base, reads, validated) = (Revision::ZERO, Vec::new(), false);
-            let called = began;
             let writes = writes.into_iter().collect();
             world.record(|record| {
                 record.txns.push(TxnRecord {
                     label,
-                    began,
                     called,
                     ended,
                     base,

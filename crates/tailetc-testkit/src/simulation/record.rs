@@ -14,10 +14,20 @@ pub(crate) struct Record {
     pub(crate) snapshots: Vec<SnapshotRecord>,
     pub(crate) streams: Vec<Vec<StreamItem>>,
     /// What each stream was of.
-    pub(crate) scopes: Vec<(String, KeyRange)>,
+    pub(crate) scopes: Vec<Scope>,
+    /// How often each `Db` loaded everything again.
+    pub(crate) resyncs: Vec<u64>,
     /// What was found wrong on the spot.
     pub(crate) violations: Vec<String>,
     pub(crate) counts: BTreeMap<&'static str, u64>,
+}
+
+/// What a stream was of.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    pub(crate) label: String,
+    pub(crate) db: usize,
+    pub(crate) range: KeyRange,
 }
 
 /// A moment: when, in which history of the cluster, and the highest revision that any client knew.
@@ -32,7 +42,6 @@ pub(crate) struct Stamp {
 #[derive(Clone, Debug)]
 pub(crate) struct TxnRecord {
     pub(crate) label: String,
-    pub(crate) began: Stamp,
     /// When the commit was called.
     pub(crate) called: Stamp,
     pub(crate) ended: Stamp,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tailetc_core::{Commit, Error, LeaseId, Prefix, RAW, Txn};
 use tokio::time::sleep;
 
-use super::record::{Outcome, Read, Stamp, TxnRecord};
+use super::record::{Outcome, Read, TxnRecord};
 use super::value::{ITEMS, Item, Name};
 use super::world::World;
 
@@ -15,7 +15,6 @@ pub(crate) struct Session<'w> {
     world: &'w World,
     label: String,
     txn: Txn,
-    began: Stamp,
     reads: Vec<Read>,
     writes: BTreeMap<Bytes, Option<Bytes>>,
     validated: bool,
@@ -23,10 +22,9 @@ pub(crate) struct Session<'w> {
 
 impl<'w> Session<'w> {
     pub(crate) fn begin(world: &'w World, db: usize, label: String) -> Self {
-        let began = world.stamp();
         let txn = world.dbs[db].txn();
         let (reads, writes) = (Vec::new(), BTreeMap::new());
-        Self { world, label, txn, began, reads, writes, validated: false }
+        Self { world, label, txn, reads, writes, validated: false }
     }
 
     pub(crate) fn get(&mut self, name: &Name) -> Result<Option<Item>, Error> {
@@ -116,7 +114,7 @@ impl<'w> Session<'w> {
 
     /// Commits, giving up the wait after `patience` if there is one.
     pub(crate) async fn commit(self, patience: Option<Duration>) -> Result<Commit, Error> {
-        let Self { world, label, txn, began, reads, writes, validated } = self;
+        let Self { world, label, txn, reads, writes, validated } = self;
         let base = txn.snapshot().revision();
         let called = world.stamp();
         let written = writes.len();
@@ -154,7 +152,6 @@ impl<'w> Session<'w> {
             let label = label.clone();
             record.txns.push(TxnRecord {
                 label,
-                began,
                 called,
                 ended,
                 base,

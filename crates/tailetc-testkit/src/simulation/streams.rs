@@ -9,7 +9,7 @@ use tailetc_core::{ChangeSet, Changes, Codec, Error, Prefix, RAW, Update, Watch,
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::record::{Changed, Record, StreamItem};
+use super::record::{Changed, Record, Scope, StreamItem};
 use super::trace::Trace;
 use super::value::{ITEMS, Name, PREFIX};
 use super::view;
@@ -22,7 +22,8 @@ pub(crate) fn observer(
     trace: &Arc<Trace>,
 ) -> impl FnMut(&ChangeSet) + Send + 'static {
     let label = format!("db {db} observer");
-    let stream = open(&mut lock(record), label.clone(), KeyRange::prefix(PREFIX));
+    let range = KeyRange::prefix(PREFIX);
+    let stream = open(&mut lock(record), Scope { label: label.clone(), db, range });
     let (record, trace) = (Arc::clone(record), Arc::clone(trace));
     move |set| {
         let changes = view::changes(set);
@@ -32,9 +33,9 @@ pub(crate) fn observer(
     }
 }
 
-fn open(record: &mut Record, label: String, range: KeyRange) -> usize {
+fn open(record: &mut Record, scope: Scope) -> usize {
     record.streams.push(Vec::new());
-    record.scopes.push((label, range));
+    record.scopes.push(scope);
     record.streams.len() - 1
 }
 
@@ -52,40 +53,28 @@ pub(crate) fn consumers(world: &Arc<World>, db: usize, rng: &mut Rng, tasks: &mu
         let raws = world.dbs[db].watch(RAW, Prefix("raw/"), mode);
         // A `Db` refuses watches only when it is closed, which nobody has done yet.
         if let (Ok(items), Ok(raws)) = (items, raws) {
-            let label = format!("db {db} {kind}");
-            let range = Name::item("").prefix();
-            let world = Arc::clone(world);
-            let again = Arc::clone(&world);
-            tasks.spawn(consume(
-                world,
-                format!("{label} items"),
-                range,
-                items,
-                rng.fork(),
-                view::items,
-            ));
-            let range = Name::raw("").prefix();
-            tasks.spawn(consume(
-                again,
-                format!("{label} raw"),
-                range,
-                raws,
-                rng.fork(),
-                view::raws,
-            ));
+            let scope = |what: &str, range| {
+                let label = format!("db {db} {kind} {what}");
+                Scope { label, db, range }
+            };
+            let of_items = scope("items", Name::item("").prefix());
+            let of_raws = scope("raw", Name::raw("").prefix());
+            let (a, b) = (Arc::clone(world), Arc::clone(world));
+            tasks.spawn(consume(a, of_items, items, rng.fork(), view::items));
+            tasks.spawn(consume(b, of_raws, raws, rng.fork(), view::raws));
         }
     }
 }
 
 async fn consume<C: Codec>(
     world: Arc<World>,
-    label: String,
-    range: KeyRange,
+    scope: Scope,
     mut watch: Watch<C>,
     mut rng: Rng,
     changes_of: fn(Changes<'_, C>) -> Vec<Changed>,
 ) {
-    let stream = world.record(|record| open(record, label.clone(), range));
+    let label = scope.label.clone();
+    let stream = world.record(|record| open(record, scope));
     while let Some(item) = watch.next().await {
         let item = match item {
             Ok(update) => item_of(&update, changes_of),
