@@ -110,10 +110,16 @@ impl Db {
         if token.cluster_id() != state.cluster_id {
             return Err(mismatch());
         }
-        if token.revision() > state.revision || token.raft_term() > state.raft_term {
+        // A lower term may be of an older token, or of a history that began anew from a backup and
+        // that this copy does not know of yet.
+        if token.revision() > state.revision || token.raft_term() != state.raft_term {
             let header = self.header("at_least", started).await?;
             if token.revision() > header.revision || token.raft_term() > header.raft_term {
                 return Err(mismatch());
+            }
+            if state.is_of_another_history(&header) {
+                self.shared().suspected.notify_one();
+                return Err(Error::HistoryLost { target: token.revision() });
             }
         }
         self.catch_up(state.epoch, token.revision(), started).await

@@ -30,6 +30,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use fastrand::Rng;
 use tailetc_core::{Db, Error, Options};
 use tailetc_memkv::{MemKv, MemKvOptions};
@@ -39,7 +40,7 @@ use tokio::time::timeout;
 use self::record::Record;
 use self::setup::Setup;
 use self::trace::Trace;
-use self::value::{ITEMS, Name, PREFIX};
+use self::value::{ITEMS, Item, Name, PREFIX};
 use self::world::World;
 use crate::faulty::{Cluster, FaultPlan, FaultyBackend, Identity};
 use crate::oracle;
@@ -73,8 +74,29 @@ const PATIENCE: Duration = Duration::from_secs(7_200);
 /// # Panics
 ///
 /// If no runtime can be made.
-#[expect(clippy::expect_used, reason = "a simulation without a runtime cannot report anything")]
 pub fn run(seed: u64, operations: usize, keep_trace: bool) -> Report {
+    run_as(seed, keep_trace, |rng| Setup::draw(rng, operations))
+}
+
+/// The same without anybody who writes but the transactions of `Db`s: all that happened is in
+/// [`Report::observed`], for checkers that know nothing of the store. What is there at the
+/// beginning is in [`initial`].
+///
+/// # Panics
+///
+/// As for [`run`].
+pub fn run_alone(seed: u64, operations: usize) -> Report {
+    run_as(seed, false, |rng| Setup::draw(rng, operations).alone())
+}
+
+/// What the store holds when a run begins.
+pub fn initial() -> Vec<(Bytes, Bytes)> {
+    let items = begin_with().into_iter().zip(1..);
+    items.map(|((name, number), id)| (name.whole(), Item { id, number }.encode())).collect()
+}
+
+#[expect(clippy::expect_used, reason = "a simulation without a runtime cannot report anything")]
+fn run_as(seed: u64, keep_trace: bool, setup: impl FnOnce(&mut Rng) -> Setup) -> Report {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_time().start_paused(true);
     #[cfg(tokio_unstable)]
@@ -82,7 +104,7 @@ pub fn run(seed: u64, operations: usize, keep_trace: bool) -> Report {
     let runtime = builder.build().expect("a runtime without I/O");
     runtime.block_on(async {
         let mut rng = Rng::with_seed(seed);
-        let setup = Setup::draw(&mut rng, operations);
+        let setup = setup(&mut rng);
         let printed = format!("{setup:?}");
         let trace = Arc::new(Trace::new(keep_trace));
         let record = Arc::new(Mutex::new(Record::default()));
@@ -118,7 +140,7 @@ async fn simulate(
     let clients: Vec<_> = setup.plans.iter().map(|plan| cluster.client(plan.clone())).collect();
     let latency = Duration::from_millis(2);
     let outside = cluster.client(FaultPlan::seeded(rng.u64(..)).with_latency(latency));
-    outside::prepare(&cluster, begin_with()).await.map_err(|error| error.to_string())?;
+    outside::prepare(&cluster, initial()).await.map_err(|error| error.to_string())?;
     let mut dbs = Vec::new();
     for (index, client) in clients.iter().enumerate() {
         if setup.distrustful[index] {

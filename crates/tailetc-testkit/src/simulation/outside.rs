@@ -156,11 +156,9 @@ async fn restore(world: &World, identity: &mut Identity, rng: &mut Rng) {
 /// Writes what must be there before anybody begins.
 pub(crate) async fn prepare(
     cluster: &Cluster,
-    names: Vec<(Name, i64)>,
+    pairs: Vec<(Bytes, Bytes)>,
 ) -> Result<(), BackendError> {
-    let puts = names.into_iter().zip(1..).map(|((name, number), id)| {
-        PutRequest::new(name.whole(), Item { id, number }.encode()).into()
-    });
+    let puts = pairs.into_iter().map(|(key, value)| PutRequest::new(key, value).into());
     cluster.store().txn(TxnRequest::new(puts)).await?;
     Ok(())
 }

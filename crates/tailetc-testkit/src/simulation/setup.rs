@@ -44,6 +44,11 @@ impl Setup {
         }
     }
 
+    /// Without anybody who changes the store behind the transactions' backs.
+    pub(crate) fn alone(self) -> Self {
+        Self { foreign_writers: 0, restores: 0, garbage: false, leases: false, ..self }
+    }
+
     /// Short deadlines: time is virtual, but each wait is time in which nothing is done.
     pub(crate) fn options(rng: &mut Rng) -> Options {
         let mut options = Options::default();

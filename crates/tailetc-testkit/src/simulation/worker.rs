@@ -72,7 +72,14 @@ async fn transact(world: &World, db: usize, label: String, rng: &mut Rng, lease:
                 }
                 return;
             }
-            Err(Error::Conflict { .. }) => {}
+            Err(Error::Conflict { keys, revision }) => {
+                // Without faults, the next attempt does not meet the same conflict.
+                let calm = world.setup.unrest == 0 && !world.setup.distrustful[db];
+                let shown = world.dbs[db].snapshot().revision();
+                if calm && keys.is_empty() && shown < revision {
+                    world.violation(format!("{label}: conflict at {revision}, shown {shown}"));
+                }
+            }
             Err(_) => return,
         }
     }
