@@ -17,6 +17,9 @@ usage: ./test.sh [command]
                   must answer alike (default 600); that memkv's deliberate mistakes are seen
   fidelity <which>  the same with one of the servers
   memkv           what needs a server, with the binary memkv in its place; etcdctl is the newest's
+  simulate        the deterministic simulation, optimised: TAILETC_SEEDS=N (default 1,000) seeds of
+                  TAILETC_OPERATIONS (1,000) operations, from TAILETC_FIRST_SEED (0) on; or
+                  TAILETC_SEED=x alone, with its trace. docs/testing.md has more
   tools           installs protoc and the servers, and runs nothing
 TEXT
 }
@@ -45,7 +48,8 @@ memory() {
     say "tests without a server"
     # The tests of the registry run it; built here, none of them waits for the compiler.
     cargo build --example registry
-    cargo test --workspace --exclude tailetc-etcd --exclude tailetc-fidelity
+    cargo test --workspace --exclude tailetc-etcd --exclude tailetc-fidelity \
+        --features tailetc-testkit/simulation
     DONE+=(memory)
 }
 
@@ -126,6 +130,19 @@ memkv() {
     DONE+=(memkv)
 }
 
+simulate() {
+    NOW=simulate
+    export TAILETC_SEEDS=${TAILETC_SEEDS:-1000} TAILETC_OPERATIONS=${TAILETC_OPERATIONS:-1000}
+    if [ -n "${TAILETC_SEED:-}" ]; then
+        say "simulation: seed $TAILETC_SEED, $TAILETC_OPERATIONS operations"
+    else
+        say "simulation: $TAILETC_SEEDS seeds of $TAILETC_OPERATIONS operations"
+    fi
+    cargo test --release -p tailetc-testkit --features simulation --test simulation -- \
+        --nocapture every_seed
+    DONE+=(simulate)
+}
+
 tools() {
     local kind
     need_protoc
@@ -155,6 +172,7 @@ memory) memory ;;
 memkv) memkv ;;
 etcd) with_each etcd_with "${@:2}" ;;
 fidelity) with_each fidelity_with "${@:2}" ;;
+simulate) simulate ;;
 tools) tools ;;
 *)
     usage >&2

@@ -124,6 +124,7 @@ impl FaultyWatcher {
             client.cluster.saw(self.era, Header { revision, ..*header });
         }
         client.dice(|dice| {
+            self.not_before = self.not_before.max(Instant::now() + dice.latency());
             if self.late_ms > 0 {
                 self.not_before = Instant::now() + dice.millis(0..=self.late_ms);
             }
