@@ -48,16 +48,16 @@ async fn transact(world: &World, db: usize, label: String, rng: &mut Rng, lease:
         let patience = (rng.u8(..20) == 0).then(|| Duration::from_micros(rng.u64(0..=20_000)));
         match session.commit(patience).await {
             Ok(commit) => {
+                if !commit.changed() {
+                    // It is only as new as its snapshot, which may be of a history that was lost.
+                    return;
+                }
                 let db = &world.dbs[db];
                 let snapshot = db.snapshot();
                 let same_history = world.cluster.restores() == began.era;
                 if same_history && snapshot.revision() < commit.revision() {
                     let (shown, committed) = (snapshot.revision(), commit.revision());
                     world.violation(format!("{label}: at {committed}, but the copy is at {shown}"));
-                }
-                if !commit.changed() {
-                    // It is only as new as its snapshot, which may be of a history that was lost.
-                    return;
                 }
                 if rng.u8(..8) == 0 {
                     let at_least = Some(commit.revision());
