@@ -1,5 +1,11 @@
 //! Every fault does what it says, and nothing else.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends at the first thing that is not as expected"
+)]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,10 +1,13 @@
 //! What simulations found about clusters that come back from a backup, made small.
 
-use std::sync::Arc;
+#![expect(clippy::expect_used, reason = "a test ends at the first thing that is not as expected")]
 
-use tailetc_core::{Bytes, Db, Error, RAW};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tailetc_core::{Bytes, Commit, Db, Error, RAW, Txn};
 use tailetc_memkv::{MemKv, MemKvOptions};
-use tailetc_testkit::faulty::{Cluster, FaultPlan, FaultyBackend, Identity};
+use tailetc_testkit::faulty::{Cluster, FaultPlan, FaultyBackend, Identity, Restore};
 
 const BEFORE: Identity = Identity { cluster_id: 1, raft_term: 50 };
 const AFTER: Identity = Identity { cluster_id: 1, raft_term: 49 };
@@ -22,9 +25,9 @@ async fn open(client: &FaultyBackend) -> Db {
     Db::builder(client.clone()).prefix("/t/").connect().await.expect("connecting")
 }
 
-async fn put(db: &Db, value: &'static str) -> tailetc_core::Commit {
-    let outcome = db.transact(|txn| txn.put(RAW, "k", Bytes::from(value))).await;
-    outcome.map_err(|error: Error| error).expect("a commit").1
+async fn put(db: &Db, value: &'static str) -> Commit {
+    let put = |txn: &mut Txn| txn.put(RAW, "k", Bytes::from(value));
+    db.transact(put).await.expect("a commit").1
 }
 
 #[tokio::test(start_paused = true)]
@@ -38,10 +41,7 @@ async fn copy_of_a_lost_history_does_not_answer_for_a_token_of_the_new_one() {
     }
     old.fresh().await.expect("a current copy");
     cut_off.disconnect();
-    cluster
-        .restore(tailetc_testkit::faulty::Restore { to: kept, identity: AFTER, bump: 0 })
-        .await
-        .expect("a restore");
+    cluster.restore(Restore { to: kept, identity: AFTER, bump: 0 }).await.expect("a restore");
     writer.close();
     let token = put(&open(&cluster.client(FaultPlan::none())).await, "new").await.token();
 
@@ -54,7 +54,7 @@ async fn copy_of_a_lost_history_does_not_answer_for_a_token_of_the_new_one() {
         match old.at_least(&token).await {
             Ok(snapshot) => break snapshot,
             Err(Error::HistoryLost { .. }) => {
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
             Err(error) => panic!("{error:?}"),
         }

@@ -3,6 +3,12 @@
 //! `TAILETC_SEEDS=1000` runs so many seeds, from `TAILETC_FIRST_SEED` on (default 0);
 //! `TAILETC_SEED=7` runs that one and prints its trace. `TAILETC_OPERATIONS` is how long each is.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends at the first thing that is not as expected"
+)]
+
 use std::collections::BTreeMap;
 use std::env;
 use std::sync::Mutex;

@@ -2,6 +2,8 @@
 //! strictly serializable, which is to say that the transactions, each as one operation on the
 //! whole store, are linearizable. The checker knows nothing of revisions.
 
+#![expect(clippy::expect_used, reason = "a test ends at the first thing that is not as expected")]
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
