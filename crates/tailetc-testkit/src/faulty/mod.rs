@@ -17,7 +17,7 @@
 //! let error = txn.commit().await.unwrap_err();
 //! assert!(error.is_outcome_unknown());
 //! // It was applied all the same, and this `Db` sees it.
-//! assert_eq!(db.fresh().await?.get(RAW, "greeting")?.as_deref(), Some(&b"hello"[..]));
+//! assert_eq!(db.fresh().await?.get(RAW, "greeting")?.as_deref(), Some(&Bytes::from("hello")));
 //! # Ok(())
 //! # }
 //! ```
