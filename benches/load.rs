@@ -1,7 +1,9 @@
-//! How long the first load takes, and how much memory the copy takes.
+//! How long the first load takes, and how much memory the copy takes; the same for loading anew when
+//! ten keys have changed.
 //!
 //! `cargo bench --bench load --features etcd -- URL KEYS`: writes KEYS small JSON records below
-//! `/bench/` of the store, if they are not there yet, and loads them three times. Without
+//! `/bench/` of the store, if they are not there yet, and loads them three times. Then three times a
+//! copy is cut off, ten records are written again, and the history up to them is compacted. Without
 //! arguments: `memory://`, 100,000 keys.
 
 #![expect(clippy::expect_used, reason = "a benchmark may end with a message")]
@@ -11,7 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tailetc::backend::{KeyRange, KvBackend, PutRequest, RangeRequest, TxnOp, TxnRequest};
-use tailetc::{Collection, Json};
+use tailetc::{ChangeKind, Collection, Db, Json};
+use tailetc_testkit::faulty::{Cluster, FaultPlan};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -50,6 +53,44 @@ async fn run(url: &str, keys: u64) {
             peak() >> 10,
         );
     }
+    for round in 1..=3 {
+        resync(url, round).await;
+    }
+}
+
+async fn resync(url: &str, round: u32) {
+    let direct = tailetc::open(url).prefix("/bench-backend/").connect().await.expect("connecting");
+    let direct = direct.backend();
+    let client = Cluster::new(direct.clone()).client(FaultPlan::none());
+    let connect = Db::builder(client.clone()).prefix("/bench/").collection(RECORDS).connect();
+    let db = connect.await.expect("loading");
+    let (told, changes) = std::sync::mpsc::channel();
+    let observer = db.observe(move |set| {
+        let _ = told.send((set.kind(), set.len()));
+    });
+    let _observer = observer.expect("observing");
+    changes.recv().expect("the present state");
+
+    client.disconnect();
+    let puts = (0..10).map(|id| put(id * 997).into());
+    let written = direct.txn(TxnRequest::new(puts)).await.expect("writing");
+    direct.compact(written.header.revision).await.expect("compacting");
+    let before = resident();
+    // Makes the peak begin anew, where the system can.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+    let started = Instant::now();
+    client.reconnect();
+    while db.stats().resyncs == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let took = started.elapsed();
+    let (kind, changed) = changes.recv().expect("the difference");
+    assert_eq!((kind, changed), (ChangeKind::Resync, 10));
+    println!(
+        "resync {round}: {changed} changes of {} keys in {took:.2?}, {} MiB more at its peak",
+        db.snapshot().len(),
+        peak().saturating_sub(before) >> 10,
+    );
 }
 
 /// Writes the records that are missing.

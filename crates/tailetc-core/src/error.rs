@@ -128,11 +128,11 @@ pub enum Error {
         /// The prefix.
         prefix: Key,
     },
-    /// The cluster lost its history (or was replaced) while this call waited for a revision of it.
-    /// Call again: the copy now shows the new one.
-    #[error("the cluster's history was replaced while revision {target} was waited for")]
+    /// The cluster has lost the history that this call is about (it was restored from a backup, or
+    /// replaced). A commit was not applied. Call again: the copy shows the new one soon.
+    #[error("the cluster has lost the history that revision {target} is of")]
     HistoryLost {
-        /// The revision, of the history that is gone.
+        /// The revision that was waited for, or read.
         target: Revision,
     },
     /// The revision is not (or no longer) kept.

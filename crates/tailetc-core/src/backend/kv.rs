@@ -21,6 +21,17 @@ pub struct Header {
     pub raft_term: u64,
 }
 
+impl Header {
+    /// Whether this header, of a linearizable request that was sent after `earlier` was known,
+    /// proves that the store's history is not the one that `earlier` is of: within one, nothing
+    /// goes down.
+    pub(crate) fn is_of_another_history_than(&self, earlier: &Self) -> bool {
+        self.cluster_id != earlier.cluster_id
+            || self.revision < earlier.revision
+            || self.raft_term < earlier.raft_term
+    }
+}
+
 /// A set of keys, in etcd's encoding of `key` and `range_end`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct KeyRange {

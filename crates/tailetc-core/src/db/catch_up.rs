@@ -117,7 +117,7 @@ impl Shared {
         let outcome = self.backend.range(request).await;
         self.proofs_tried.fetch_add(1, Ordering::AcqRel);
         let response = outcome?;
-        let unchanged = response.header.cluster_id == state.cluster_id
+        let unchanged = self.is_same_history(&state, &response.header)
             && response.kvs.is_empty()
             && usize::try_from(response.count) == Ok(state.map.len());
         if unchanged {

@@ -117,10 +117,7 @@ impl Db {
             if token.revision() > header.revision || token.raft_term() > header.raft_term {
                 return Err(mismatch());
             }
-            if state.is_of_another_history(&header) {
-                self.shared().suspected.notify_one();
-                return Err(Error::HistoryLost { target: token.revision() });
-            }
+            self.shared().check_history(&state, &header, token.revision())?;
         }
         self.catch_up(state.epoch, token.revision(), started).await
     }
@@ -146,11 +143,7 @@ impl Db {
         let started = Instant::now();
         let state = self.shared().state();
         let header = self.header("fresh", started).await?;
-        if state.is_of_another_history(&header) {
-            // The tail would find out by itself, but not necessarily soon.
-            self.shared().suspected.notify_one();
-            return Err(Error::HistoryLost { target: state.revision });
-        }
+        self.shared().check_history(&state, &header, state.revision)?;
         let fresh = self.catch_up(state.epoch, header.revision, started).await?;
         self.shared().currency.prove(started);
         Ok(fresh)

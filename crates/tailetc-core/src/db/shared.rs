@@ -14,6 +14,7 @@ use crate::backend::KvBackend;
 use crate::db::applier::{Applier, ApplierLock, Leaving};
 use crate::db::currency::Currency;
 use crate::db::health::PhaseRecord;
+use crate::db::lost_history::LostBelow;
 use crate::db::stats::Counters;
 use crate::db::{Health, Options, OwnWrites, Phase};
 use crate::state::State;
@@ -52,6 +53,7 @@ pub(crate) struct Shared {
     pub(crate) proofs_tried: AtomicU64,
     /// Tells the tail that what it follows cannot be right: connect anew and look.
     pub(crate) suspected: Notify,
+    pub(super) lost_below: LostBelow,
     /// The copy was found to differ from the store: load it anew.
     damaged: AtomicBool,
     pub(crate) write_denials: AtomicUsize,
@@ -120,6 +122,7 @@ impl Shared {
             proving: tokio::sync::Mutex::new(()),
             proofs_tried: AtomicU64::new(0),
             suspected: Notify::new(),
+            lost_below: LostBelow::default(),
             damaged: AtomicBool::new(false),
             write_denials: AtomicUsize::new(0),
             markers,

@@ -65,12 +65,12 @@ impl State {
         Token::new(self.cluster_id, self.raft_term, self.revision)
     }
 
-    /// Whether a header that the store made after this state existed proves that the store's
-    /// history is not the one that this state is of: within one, nothing goes down.
+    /// Whether a header of a linearizable request that was sent after this state existed proves that
+    /// the store's history is not the one that this state is of.
     pub(crate) fn is_of_another_history(&self, header: &Header) -> bool {
-        header.cluster_id != self.cluster_id
-            || header.revision < self.revision
-            || header.raft_term < self.raft_term
+        let Self { cluster_id, raft_term, revision, .. } = *self;
+        let shown = Header { cluster_id, raft_term, revision, ..Header::default() };
+        header.is_of_another_history_than(&shown)
     }
 
     /// An entry as this state would show it: one that does not decode keeps the value of the entry

@@ -19,15 +19,17 @@ use crate::tail::page::{PageSize, fetch, rest_after};
 const ATTEMPTS: usize = 10;
 
 /// Reads all keys below the prefix at one revision and compares them with `base`. Keys that have
-/// not been written since are neither decoded nor in the result.
+/// not been written since are neither decoded nor in the result. The history that the base is of may
+/// be known to be lost; else the first answer tells.
 pub(super) async fn difference(
     backend: &Arc<dyn KvBackend>,
     options: &Options,
     base: &State,
+    is_lost: bool,
 ) -> Result<Difference, Broken> {
     let mut attempt = 1;
     loop {
-        match attempt_difference(backend, options, base).await {
+        match attempt_difference(backend, options, base, is_lost).await {
             Err(Broken::Store(error))
                 if matches!(error.kind(), BackendErrorKind::Compacted { .. })
                     && attempt < ATTEMPTS =>
@@ -44,6 +46,7 @@ async fn attempt_difference(
     backend: &Arc<dyn KvBackend>,
     options: &Options,
     base: &State,
+    is_lost: bool,
 ) -> Result<Difference, Broken> {
     let all = crate::db::prefix_range(base);
     let mut size = PageSize::new(options);
@@ -51,7 +54,7 @@ async fn attempt_difference(
     let mut page = fetch(backend, limit, RangeRequest::new(all.clone()), &mut size).await?;
     let header = page.header;
     let is_first_load = base.revision.is_zero();
-    let new_epoch = !is_first_load && base.is_of_another_history(&header);
+    let new_epoch = is_lost || (!is_first_load && base.is_of_another_history(&header));
     let mut merge = Merge::new(base, new_epoch);
     loop {
         let next = match page.kvs.last() {
@@ -63,10 +66,10 @@ async fn attempt_difference(
                 let backend = Arc::clone(backend);
                 Some(Prefetch(tokio::spawn(async move {
                     let page = fetch(&backend, limit, rest, &mut size).await?;
-                    if page.header.cluster_id != header.cluster_id {
+                    if page.header.is_of_another_history_than(&header) {
                         return Err(BackendError::new(
                             BackendErrorKind::Unavailable,
-                            "another cluster answered in the middle of the load",
+                            "another history answered in the middle of the load",
                         ));
                     }
                     Ok((page, size))

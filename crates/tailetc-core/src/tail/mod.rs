@@ -69,7 +69,7 @@ pub(crate) async fn load_first(
 ) -> Result<State, Error> {
     let mut state = State::empty(schema);
     let span = tracing::debug_span!("tailetc.load");
-    let loaded = load::difference(backend, options, &state).instrument(span).await;
+    let loaded = load::difference(backend, options, &state, false).instrument(span).await;
     let loaded = loaded.map_err(|broken| match broken {
         Broken::Store(error) => Error::backend("load", error),
         Broken::Refused(refusal) => refusal.error,
@@ -88,18 +88,22 @@ pub(crate) async fn load_first(
 pub(crate) struct Opened {
     watcher: Box<dyn Watcher>,
     start: Revision,
-    /// What the store was seen to have before the watch was opened, if that was looked at.
-    look: Option<Look>,
+    /// What the store had once the watch was open.
+    look: Look,
 }
 
-/// Opens a watch that continues the present state.
+/// Opens a watch that continues the present state, and makes sure that it does.
+///
+/// The look vouches for the watch: a store that was restored from a backup or replaced would let a
+/// watch from a revision that it has not reached wait in silence, and then deliver what belongs to
+/// another history. It comes after the watch, which a restore in between ends.
 pub(crate) async fn open_watch(shared: &Shared) -> Result<Opened, BackendError> {
     let (range, revision) =
         shared.with_state(|state| (crate::db::prefix_range(state), state.revision));
     let start = revision.next();
     let watch = shared.backend.watch(WatchRequest::new(range, start).with_progress_notify());
     let watcher = in_time(shared.options.request_timeout, watch).await?;
-    Ok(Opened { watcher, start, look: None })
+    Ok(Opened { watcher, start, look: pulse::look(shared).await? })
 }
 
 /// Ends a request that takes longer than its backend has promised.
@@ -148,9 +152,7 @@ async fn follow_forever(shared: Arc<Shared>, first: Result<Opened, BackendError>
     loop {
         let broken = match opened {
             Ok(Opened { mut watcher, start, look }) => {
-                let behind = look.is_some_and(|look| {
-                    shared.with_state(|state| state.revision) < look.header.revision
-                });
+                let behind = shared.with_state(|state| state.revision) < look.header.revision;
                 shared.set_phase(if behind { Phase::Lagging } else { Phase::Tailing }, None);
                 let since = Instant::now();
                 let pulse = Pulse::new(&shared, start, look);
@@ -175,29 +177,33 @@ async fn follow_forever(shared: Arc<Shared>, first: Result<Opened, BackendError>
     }
 }
 
-/// Makes sure that the state can be continued, and opens a watch that continues it.
+/// Opens a watch that continues the state, after it was loaded anew if it cannot be continued as it
+/// is.
 async fn reconnect(shared: &Shared, compacted: bool) -> Result<Opened, Broken> {
-    // Before the header: a commit applied from its answer may move the state meanwhile.
-    let known = shared.state();
-    let look = pulse::look(shared).await?;
-    // A watch from a revision that the store has not reached waits in silence: it would never tell
-    // that the store was restored from a backup or replaced.
-    if compacted || shared.is_damaged() || known.is_of_another_history(&look.header) {
-        shared.set_phase(Phase::Resyncing, None);
-        let loading = Instant::now();
-        let resync = shared.begin_resync();
-        let span = tracing::debug_span!("tailetc.resync");
-        let load = load::difference(&shared.backend, &shared.options, resync.base());
-        let difference = load.instrument(span).await?;
-        shared.counters.resyncs(1);
-        let revision = difference.revision;
-        shared.apply_difference(&resync, difference);
-        shared.is_repaired();
-        shared.currency.restart(revision, loading);
+    let is_lost = shared.is_lost(shared.with_state(|state| state.epoch));
+    if compacted || shared.is_damaged() || is_lost {
+        resync(shared).await?;
     }
     let opened = open_watch(shared).await?;
     shared.counters.reconnects(1);
-    Ok(Opened { look: Some(look), ..opened })
+    Ok(opened)
+}
+
+async fn resync(shared: &Shared) -> Result<(), Broken> {
+    shared.set_phase(Phase::Resyncing, None);
+    let loading = Instant::now();
+    let resync = shared.begin_resync();
+    let base = resync.base();
+    let is_lost = shared.is_lost(base.epoch);
+    let span = tracing::debug_span!("tailetc.resync");
+    let load = load::difference(&shared.backend, &shared.options, base, is_lost);
+    let difference = load.instrument(span).await?;
+    shared.counters.resyncs(1);
+    let revision = difference.revision;
+    shared.apply_difference(&resync, difference);
+    shared.is_repaired();
+    shared.currency.restart(revision, loading);
+    Ok(())
 }
 
 fn close_refusing(shared: &Shared, refusal: &Refusal) {

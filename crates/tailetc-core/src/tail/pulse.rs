@@ -49,11 +49,11 @@ pub(super) struct Pulse<'s> {
 }
 
 impl<'s> Pulse<'s> {
-    /// The pulse of a watch from `start`, opened after a `look` at the store, if there was one.
-    pub(super) fn new(shared: &'s Shared, start: Revision, look: Option<Look>) -> Self {
-        let beating = look.map(|look| -> Beating<'s> { Box::pin(wait(shared, look)) });
+    /// The pulse of a watch from `start`, whose first beat has looked at the store already.
+    pub(super) fn new(shared: &'s Shared, start: Revision, look: Look) -> Self {
         let due = Instant::now() + shared.options.progress_interval;
-        Self { shared, start, due, beating, heard: false, answer_due: None }
+        let beating: Beating<'s> = Box::pin(wait(shared, look));
+        Self { shared, start, due, beating: Some(beating), heard: false, answer_due: None }
     }
 
     /// Takes note of what the watch said.
@@ -130,14 +130,7 @@ impl<'s> Pulse<'s> {
 }
 
 async fn beat(shared: &Shared) -> Result<Beat, BackendError> {
-    let known = shared.state();
     let look = look(shared).await?;
-    if known.is_of_another_history(&look.header) {
-        return Err(BackendError::new(
-            BackendErrorKind::Unavailable,
-            "the store's history is not the one that is followed",
-        ));
-    }
     wait(shared, look).await
 }
 
@@ -155,11 +148,20 @@ async fn wait(shared: &Shared, look: Look) -> Result<Beat, BackendError> {
     })
 }
 
-/// Looks at the store's present, by a linearizable read.
+/// Looks at the store's present, by a linearizable read. Fails if the store's history is not the one
+/// that is followed.
 pub(super) async fn look(shared: &Shared) -> Result<Look, BackendError> {
-    let since = Instant::now();
+    // Before the read: a commit that is applied from its answer may move the state meanwhile.
+    let (known, since) = (shared.state(), Instant::now());
     let limit = shared.options.request_timeout.min(shared.options.progress_timeout);
     let header = super::in_time(limit, shared.current_header()).await?;
+    if known.is_of_another_history(&header) {
+        shared.lose(known.epoch);
+        return Err(BackendError::new(
+            BackendErrorKind::Unavailable,
+            "the store's history is not the one that is followed",
+        ));
+    }
     shared.currency.heard(&header);
     Ok(Look { since, header })
 }

@@ -60,8 +60,7 @@ async fn compare(shared: &Shared, state: &State) -> Result<Vec<Key>, BackendErro
         let request = RangeRequest::new(rest).with_revision(state.revision).with_keys_only();
         let page =
             fetch(&shared.backend, shared.options.request_timeout, request, &mut size).await?;
-        if state.is_of_another_history(&page.header) {
-            shared.suspected.notify_one();
+        if !shared.is_same_history(state, &page.header) {
             return Err(BackendError::new(
                 BackendErrorKind::Unavailable,
                 "the store's history is not the one that is followed",

@@ -70,7 +70,8 @@ impl Txn {
     /// [`commit_timeout`](crate::Options::commit_timeout) (with
     /// [`Builder::commit_markers`](crate::Builder::commit_markers) only if the outcome could not be
     /// found out within as long again). [`Error::LimitExceeded`]: not sent.
-    /// [`Error::Backend`]: certainly not applied. [`Error::NotCaughtUp`] with a `committed`:
+    /// [`Error::Backend`]: certainly not applied. [`Error::HistoryLost`]: not applied; what it read
+    /// is of a history that is gone. [`Error::NotCaughtUp`] with a `committed`:
     /// applied, but this `Db` did not see it within
     /// [`catch_up_timeout`](crate::Options::catch_up_timeout). [`Error::WritesDenied`],
     /// [`Error::Closed`] and [`Error::InObserver`]: not sent.
@@ -114,6 +115,10 @@ impl Attempt {
             return Err(Error::WritesDenied);
         }
         self.check_locally(shared)?;
+        if shared.is_lost(self.base.epoch) {
+            // Guards of absent keys and ranges hold in a store that has lost what was read.
+            return Err(Error::HistoryLost { target: self.base.revision });
+        }
         let request = self.request();
         check_limits(&request, shared)?;
 
@@ -132,7 +137,10 @@ impl Attempt {
         };
         match outcome {
             Outcome::Applied(header) => self.committed(shared, header, sent).await,
-            Outcome::Unchanged => Ok(unchanged(&self.base)),
+            Outcome::Unchanged(header) => {
+                shared.check_history(&self.base, &header, self.base.revision)?;
+                Ok(unchanged(&self.base))
+            }
             Outcome::Refused(header) => Err(self.refused(shared, header).await),
         }
     }
@@ -269,9 +277,8 @@ impl Attempt {
         let token = Token::new(header.cluster_id, header.raft_term, revision);
         let commit = Commit { token, changed: true };
         let not_caught_up = |waited| Err(shared.not_caught_up(revision, waited, Some(commit)));
-        if self.base.is_of_another_history(&header) {
+        if !shared.is_same_history(&self.base, &header) {
             // Applied, to a store that is not the one that this copy shows.
-            shared.suspected.notify_one();
             return not_caught_up(Duration::ZERO);
         }
         if shared.apply_answer(epoch, header, self.entries(revision)) {
@@ -317,6 +324,9 @@ impl Attempt {
     /// The error for a transaction that the store has refused, once the copy shows why, so that
     /// the next attempt does not meet the same conflict.
     async fn refused(&self, shared: &Shared, header: Header) -> Error {
+        if let Err(lost) = shared.check_history(&self.base, &header, self.base.revision) {
+            return lost;
+        }
         shared.counters.conflicts(1);
         let visible = || {
             let now = shared.state();
@@ -335,7 +345,7 @@ impl Attempt {
 enum Outcome {
     Applied(Header),
     /// The guards hold, and there was nothing to write.
-    Unchanged,
+    Unchanged(Header),
     Refused(Header),
 }
 
@@ -351,8 +361,8 @@ impl Outcome {
 async fn validate(shared: &Shared, request: TxnRequest) -> Result<Outcome, Error> {
     let response = ask(shared, request).await;
     let response = response.map_err(|error| Error::backend("commit", error))?;
-    let refused = Outcome::Refused(response.header);
-    Ok(if response.succeeded { Outcome::Unchanged } else { refused })
+    let header = response.header;
+    Ok(if response.succeeded { Outcome::Unchanged(header) } else { Outcome::Refused(header) })
 }
 
 async fn send(shared: &Shared, request: TxnRequest) -> Result<Outcome, Error> {

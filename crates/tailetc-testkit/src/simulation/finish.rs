@@ -1,8 +1,11 @@
 //! The end of a run: faults end, and every copy must become what the store is.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tailetc_core::backend::{KeyRange, KvBackend, RangeRequest};
+use tailetc_core::{Revision, Snapshot};
 use tokio::time::{Instant, sleep};
 
 use super::record::SnapshotRecord;
@@ -13,7 +16,8 @@ use super::world::World;
 /// Leases end and late requests arrive within this.
 const SETTLED: Duration = Duration::from_secs(15);
 
-/// How long after the faults ended a `Db` may take to be current when it is asked to be.
+/// How long after the faults ended a `Db` may take to show what the store has, and then to know it
+/// when it is asked.
 const CONVERGED: Duration = Duration::from_secs(30);
 
 /// Ends all faults, waits until every `Db` is current, and closes them all.
@@ -23,14 +27,26 @@ pub(crate) async fn converge(world: &World) {
         client.heal();
     }
     sleep(SETTLED).await;
-    let all = RangeRequest::new(KeyRange::prefix(PREFIX)).with_count_only();
-    let present = match world.cluster.store().range(all).await {
-        Ok(response) => response.header.revision,
+    let all = RangeRequest::new(KeyRange::prefix(PREFIX));
+    let stored = match world.cluster.store().range(all).await {
+        Ok(response) => response,
         Err(error) => return world.violation(format!("the store does not answer: {error}")),
     };
+    let present = stored.header.revision;
+    let stored: BTreeMap<_, _> =
+        stored.kvs.into_iter().map(|kv| (kv.key, kv.mod_revision)).collect();
     for (index, db) in world.dbs.iter().enumerate() {
-        let (began, asked) = (Instant::now(), world.stamp());
         let label = format!("db {index} at the end");
+        // Nobody asks it to: a connection that died without a word must be noticed all the same.
+        let healed = Instant::now();
+        while !shows(&db.snapshot(), &stored) {
+            if healed.elapsed() > CONVERGED {
+                world.violation(format!("{label}: not what the store has after {CONVERGED:?}"));
+                break;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        let (began, asked) = (Instant::now(), world.stamp());
         let snapshot = loop {
             match db.fresh().await {
                 Ok(snapshot) => break Some(snapshot),
@@ -56,4 +72,13 @@ pub(crate) async fn converge(world: &World) {
         world.record(|record| record.resyncs.push(db.stats().resyncs));
         db.close();
     }
+}
+
+/// Whether a snapshot has exactly these keys, each at its revision.
+fn shows(snapshot: &Snapshot, stored: &BTreeMap<Bytes, Revision>) -> bool {
+    let shown = view::pairs(snapshot);
+    shown
+        .iter()
+        .map(|(key, pair)| (key, pair.mod_revision))
+        .eq(stored.iter().map(|(k, at)| (k, *at)))
 }

@@ -13,6 +13,7 @@ use super::world::World;
 
 pub(crate) struct Session<'w> {
     world: &'w World,
+    db: usize,
     label: String,
     txn: Txn,
     reads: Vec<Read>,
@@ -24,7 +25,7 @@ impl<'w> Session<'w> {
     pub(crate) fn begin(world: &'w World, db: usize, label: String) -> Self {
         let txn = world.dbs[db].txn();
         let (reads, writes) = (Vec::new(), BTreeMap::new());
-        Self { world, label, txn, reads, writes, validated: false }
+        Self { world, db, label, txn, reads, writes, validated: false }
     }
 
     pub(crate) fn get(&mut self, name: &Name) -> Result<Option<Item>, Error> {
@@ -114,7 +115,8 @@ impl<'w> Session<'w> {
 
     /// Commits, giving up the wait after `patience` if there is one.
     pub(crate) async fn commit(self, patience: Option<Duration>) -> Result<Commit, Error> {
-        let Self { world, label, txn, reads, writes, validated } = self;
+        let Self { world, db, label, txn, reads, writes, validated } = self;
+        let (resyncs, warned) = (world.resyncs(db), world.is_warned(db));
         let base = txn.snapshot().revision();
         let called = world.stamp();
         let written = writes.len();
@@ -148,6 +150,12 @@ impl<'w> Session<'w> {
         };
         world.count(what);
         world.trace(format_args!("{label} {what} {outcome:?}"));
+        if warned && matches!(outcome, Outcome::Committed(_, true)) {
+            world.violation(format!("{label}: committed from a history known to be lost"));
+        }
+        if let Some(Err(error)) = &result {
+            world.heed(db, resyncs, error);
+        }
         world.record(|record| {
             let label = label.clone();
             record.txns.push(TxnRecord {

@@ -57,6 +57,7 @@ impl Setup {
         options.backoff_min = Duration::from_millis(10);
         options.backoff_max = Duration::from_millis(500);
         options.progress_interval = Duration::from_secs(2);
+        options.progress_timeout = Duration::from_secs(2);
         options.page_keys = rng.usize(2..=40);
         options.history = rng.usize(0..=8);
         options.seed = Some(rng.u64(..));

@@ -86,14 +86,17 @@ async fn transact(world: &World, db: usize, label: String, rng: &mut Rng, lease:
 }
 
 async fn fresh(world: &World, db: usize, label: String) {
-    let asked = world.stamp();
+    let (asked, resyncs) = (world.stamp(), world.resyncs(db));
     match world.dbs[db].fresh().await {
         Ok(snapshot) => {
             world.count("fresh");
             world.trace(format_args!("{label} fresh {}", snapshot.revision()));
             keep(world, label, asked, Some(asked.seen), &snapshot);
         }
-        Err(error) => failed(world, &label, "fresh failed", &error),
+        Err(error) => {
+            world.heed(db, resyncs, &error);
+            failed(world, &label, "fresh failed", &error);
+        }
     }
 }
 
@@ -103,14 +106,17 @@ async fn at_least(world: &World, db: usize, label: String, rng: &mut Rng) {
         if tokens.is_empty() { None } else { Some(tokens[rng.usize(..tokens.len())]) }
     };
     let Some((token, era)) = chosen else { return };
-    let asked = Stamp { era, ..world.stamp() };
+    let (asked, resyncs) = (Stamp { era, ..world.stamp() }, world.resyncs(db));
     match world.dbs[db].at_least(&token).await {
         Ok(snapshot) => {
             world.count("at_least");
             world.trace(format_args!("{label} at_least {}", snapshot.revision()));
             keep(world, label, asked, Some(token.revision()), &snapshot);
         }
-        Err(error) => failed(world, &label, "at_least failed", &error),
+        Err(error) => {
+            world.heed(db, resyncs, &error);
+            failed(world, &label, "at_least failed", &error);
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! What all actors of a run share.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tailetc_core::{Db, Token};
+use tailetc_core::{Db, Error, Token};
 use tokio::time::Instant;
 
 use super::record::{Record, Stamp};
@@ -25,6 +26,8 @@ pub(crate) struct World {
     pub(crate) record: Arc<Mutex<Record>>,
     /// Tokens of commits, with the era and revision that they promise.
     pub(crate) tokens: Mutex<Vec<(Token, usize)>>,
+    /// How often a `Db` had resynced when it last said that the history which it shows is lost.
+    warned: Mutex<BTreeMap<usize, u64>>,
     next_id: AtomicU64,
     operations: AtomicUsize,
     over: AtomicBool,
@@ -50,6 +53,7 @@ impl World {
             began: Instant::now(),
             record,
             tokens: Mutex::default(),
+            warned: Mutex::default(),
             next_id: AtomicU64::new(1_000),
             operations: AtomicUsize::new(0),
             over: AtomicBool::new(false),
@@ -82,6 +86,29 @@ impl World {
 
     pub(crate) fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn resyncs(&self, db: usize) -> u64 {
+        self.dbs[db].stats().resyncs
+    }
+
+    /// Takes note of what a call said that began after so many resyncs.
+    pub(crate) fn heed(&self, db: usize, resyncs: u64, error: &Error) {
+        let lost = match error {
+            Error::HistoryLost { .. } => true,
+            Error::NotCaughtUp { waited, committed, .. } => waited.is_zero() && committed.is_some(),
+            _ => false,
+        };
+        // Else it may be of a history that is not shown any more.
+        if lost && self.resyncs(db) == resyncs {
+            self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(db, resyncs);
+        }
+    }
+
+    /// Whether a `Db` has said that the history which it shows is lost.
+    pub(crate) fn is_warned(&self, db: usize) -> bool {
+        let warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        warned.get(&db) == Some(&self.resyncs(db))
     }
 
     pub(crate) fn record<T>(&self, add: impl FnOnce(&mut Record) -> T) -> T {
