@@ -74,14 +74,18 @@ impl KvBackend for Gate {
         let rewind = self.0.rewind.swap(0, Ordering::SeqCst);
         request.start_revision = Revision::new(request.start_revision.get() - rewind);
         self.0.watches.fetch_add(1, Ordering::SeqCst);
+        // Before the store is asked: a watch that it has opened can be cut.
+        let (held, cuts) = (self.0.held.subscribe(), self.0.cuts.subscribe());
+        let opened_at = *self.0.frozen.borrow();
+        let frozen = self.0.frozen.subscribe();
         let watcher = self.store().watch(request).await?;
         Ok(Box::new(GatedWatcher {
             gate: self.clone(),
             watcher,
-            held: self.0.held.subscribe(),
-            cuts: self.0.cuts.subscribe(),
-            opened_at: *self.0.frozen.borrow(),
-            frozen: self.0.frozen.subscribe(),
+            held,
+            cuts,
+            opened_at,
+            frozen,
             kept: None,
         }))
     }

@@ -74,6 +74,7 @@ pub(super) async fn follow(
                 "the watch does not deliver what the store has",
             ))),
             () = sleep_until(ask_at) => {
+                pulse.asks();
                 let asked = ask(shared, watcher).await.map(|()| false);
                 ask_at = next_ask(shared, &pulse);
                 asked.map_err(Broken::Store)

@@ -9,6 +9,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
@@ -22,6 +23,10 @@ pub(super) struct Look {
     pub(super) since: Instant,
     pub(super) header: Header,
 }
+
+/// Progress is an answer if it comes within this time of the question. Servers also tell it unasked,
+/// every ten minutes, and proxies pass that on.
+const ANSWER: Duration = Duration::from_millis(500);
 
 /// What a beat found.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +51,8 @@ pub(super) struct Pulse<'s> {
     heard: bool,
     /// By when it must, having been asked.
     answer_due: Option<Instant>,
+    /// When it was last asked for its progress.
+    asked: Option<Instant>,
 }
 
 impl<'s> Pulse<'s> {
@@ -53,16 +60,32 @@ impl<'s> Pulse<'s> {
     pub(super) fn new(shared: &'s Shared, start: Revision, look: Look) -> Self {
         let due = Instant::now() + shared.options.progress_interval;
         let beating: Beating<'s> = Box::pin(wait(shared, look));
-        Self { shared, start, due, beating: Some(beating), heard: false, answer_due: None }
+        Self {
+            shared,
+            start,
+            due,
+            beating: Some(beating),
+            heard: false,
+            answer_due: None,
+            asked: None,
+        }
     }
 
     /// Takes note of what the watch said.
     pub(super) fn heard(&mut self, response: &WatchResponse) {
         self.heard = true;
-        let asked = self.answer_due.take().is_some() || self.beating.is_some();
-        if asked && matches!(response, WatchResponse::Progress { .. }) {
-            self.shared.progress_answered.store(true, Ordering::Release);
+        self.answer_due = None;
+        if matches!(response, WatchResponse::Progress { .. }) {
+            let asked = self.asked.take();
+            if asked.is_some_and(|at| at.elapsed() <= ANSWER) {
+                self.shared.progress_answered.store(true, Ordering::Release);
+            }
         }
+    }
+
+    /// Takes note that the watch is asked for its progress.
+    pub(super) fn asks(&mut self) {
+        self.asked = Some(Instant::now());
     }
 
     /// Whether an answer of the watch is due: it should be asked again.
