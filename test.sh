@@ -20,6 +20,8 @@ usage: ./test.sh [command]
   simulate        the deterministic simulation, optimised: TAILETC_SEEDS=N (default 1,000) seeds of
                   TAILETC_OPERATIONS (1,000) operations, from TAILETC_FIRST_SEED (0) on; or
                   TAILETC_SEED=x alone, with its trace. docs/testing.md has more
+  mutants         that the simulation finds each of the defects in tests/mutants, within
+                  TAILETC_SEEDS seeds (1,000) of 300 operations
   tools           installs protoc and the servers, and runs nothing
 TEXT
 }
@@ -28,6 +30,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$ROOT"
 # shellcheck source=scripts/tools.sh
 . scripts/tools.sh
+# shellcheck source=scripts/mutants.sh
+. scripts/mutants.sh
 
 DONE=()
 NOW=preparation
@@ -143,6 +147,13 @@ simulate() {
     DONE+=(simulate)
 }
 
+mutants() {
+    NOW=mutants
+    say "defects of core that the simulation must find"
+    find_mutants "${TAILETC_SEEDS:-1000}"
+    DONE+=(mutants)
+}
+
 tools() {
     local kind
     need_protoc
@@ -173,6 +184,7 @@ memkv) memkv ;;
 etcd) with_each etcd_with "${@:2}" ;;
 fidelity) with_each fidelity_with "${@:2}" ;;
 simulate) simulate ;;
+mutants) mutants ;;
 tools) tools ;;
 *)
     usage >&2

@@ -208,7 +208,8 @@ impl FaultyBackend {
         self.0.cluster.restore(Restore { to: revision, identity, bump: 0 }).await
     }
 
-    /// Ends all faults of this client, planned or asked for. Watches that have gone silent stay so.
+    /// Ends all faults of this client, planned or asked for: members that lag catch up. Watches that
+    /// have gone silent stay so.
     pub fn heal(&self) {
         self.0.dice(Dice::heal);
         self.0.next_commit.lock().unwrap_or_else(PoisonError::into_inner).take();

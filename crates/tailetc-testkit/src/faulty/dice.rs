@@ -18,6 +18,7 @@ pub(super) struct Dice {
     script: BTreeSet<(u64, Fault)>,
     latency: Duration,
     turn: u64,
+    healed: bool,
     injected: Vec<(u64, Fault)>,
 }
 
@@ -32,6 +33,7 @@ impl Dice {
             script: plan.script.iter().copied().collect(),
             latency: plan.latency,
             turn: 0,
+            healed: false,
             injected: Vec::new(),
         }
     }
@@ -40,6 +42,11 @@ impl Dice {
     pub(super) fn heal(&mut self) {
         self.chances.clear();
         self.script.clear();
+        self.healed = true;
+    }
+
+    pub(super) fn is_healed(&self) -> bool {
+        self.healed
     }
 
     /// Whether `fault` happens at this turn.

@@ -125,7 +125,7 @@ impl FaultyWatcher {
         }
         client.dice(|dice| {
             self.not_before = self.not_before.max(Instant::now() + dice.latency());
-            if self.late_ms > 0 {
+            if self.late_ms > 0 && !dice.is_healed() {
                 self.not_before = Instant::now() + dice.millis(0..=self.late_ms);
             }
             if dice.roll(Fault::HoldWatch) {
