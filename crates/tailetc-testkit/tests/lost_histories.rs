@@ -42,6 +42,7 @@ async fn put(db: &Db, value: &'static str) -> Commit {
     db.transact(put).await.expect("a commit").1
 }
 
+// D11
 #[tokio::test(start_paused = true)]
 async fn copy_of_a_lost_history_does_not_answer_for_a_token_of_the_new_one() {
     let cluster = cluster();
@@ -67,6 +68,7 @@ async fn copy_of_a_lost_history_does_not_answer_for_a_token_of_the_new_one() {
     assert_eq!(shown.get(RAW, "k").unwrap().as_deref(), Some(&Bytes::from("new")));
 }
 
+// D11
 #[tokio::test(start_paused = true)]
 async fn nothing_is_committed_from_a_history_that_is_known_to_be_lost() {
     let cluster = cluster();
@@ -89,6 +91,7 @@ async fn nothing_is_committed_from_a_history_that_is_known_to_be_lost() {
     put(&db, "of the new history").await;
 }
 
+// D11
 #[tokio::test(start_paused = true)]
 async fn commit_without_effect_notices_a_lost_history() {
     let commits: [fn(&mut Txn); 2] = [
@@ -111,6 +114,7 @@ async fn commit_without_effect_notices_a_lost_history() {
 
 /// A backup that is restored with its revisions raised shows by its lower term alone, and its keys
 /// may be as many and none of them newer.
+// D11
 #[tokio::test(start_paused = true)]
 async fn proof_of_an_idle_prefix_notices_a_lost_history() {
     let cluster = cluster();
@@ -128,6 +132,7 @@ async fn proof_of_an_idle_prefix_notices_a_lost_history() {
     assert!(matches!(fresh, Err(Error::HistoryLost { .. })), "{fresh:?}");
 }
 
+// D11
 #[tokio::test(start_paused = true)]
 async fn restore_at_any_moment_of_a_reconnection_is_noticed() {
     for moment in 0..120 {
