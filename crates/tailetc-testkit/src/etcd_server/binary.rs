@@ -16,14 +16,14 @@ const ENV_IMITATE: &str = "TAILETC_IMITATE";
 
 /// A server binary and what it can do.
 #[derive(Clone, Debug)]
-pub(super) struct Binary {
-    pub(super) path: PathBuf,
-    pub(super) etcdctl: PathBuf,
-    pub(super) kind: Kind,
+pub(crate) struct Binary {
+    pub(crate) path: PathBuf,
+    pub(crate) etcdctl: PathBuf,
+    pub(crate) kind: Kind,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Etcd {
         version: String,
         has_no_fsync: bool,
@@ -35,7 +35,7 @@ pub(super) enum Kind {
 }
 
 impl Binary {
-    pub(super) async fn from_env() -> Result<Self, EtcdServerError> {
+    pub(crate) async fn from_env() -> Result<Self, EtcdServerError> {
         let Some(path) = std::env::var_os(ENV).map(PathBuf::from) else {
             return Err(EtcdServerError::new(format!(
                 "{ENV} does not name an etcd binary: run ./test.sh, which installs etcd and sets it"
@@ -44,7 +44,7 @@ impl Binary {
         Self::at(path).await
     }
 
-    pub(super) async fn at(path: PathBuf) -> Result<Self, EtcdServerError> {
+    pub(crate) async fn at(path: PathBuf) -> Result<Self, EtcdServerError> {
         let beside = || path.with_file_name("etcdctl");
         let etcdctl = std::env::var_os(ENV_ETCDCTL).map_or_else(beside, PathBuf::from);
         let kind = kind(&path).await?.ok_or_else(|| {

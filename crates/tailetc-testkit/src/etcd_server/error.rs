@@ -15,21 +15,21 @@ pub struct EtcdServerError {
 }
 
 impl EtcdServerError {
-    pub(super) fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), source: None }
     }
 
-    pub(super) fn io(message: impl Into<String>, source: io::Error) -> Self {
+    pub(crate) fn io(message: impl Into<String>, source: io::Error) -> Self {
         Self { message: message.into(), source: Some(source) }
     }
 
-    pub(super) fn with_log(message: &str, log: &Path) -> Self {
+    pub(crate) fn with_log(message: &str, log: &Path) -> Self {
         let log = std::fs::read(log).unwrap_or_default();
         let tail = &log[log.len().saturating_sub(LOG_TAIL)..];
         Self::new(format!("{message}; the end of its log:\n{}", String::from_utf8_lossy(tail)))
     }
 
-    pub(super) fn is_port_taken(&self) -> bool {
+    pub(crate) fn is_port_taken(&self) -> bool {
         self.message.to_ascii_lowercase().contains("address already in use")
     }
 }

@@ -11,7 +11,7 @@ use super::EtcdServerError;
 /// A shell that runs the server and kills it when this is dropped, or when this process dies:
 /// both close the pipe that the shell reads.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     shell: Child,
     commands: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
@@ -20,7 +20,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) async fn spawn(
+    pub(crate) async fn spawn(
         program: &Path,
         args: &[String],
         dir: &Path,
@@ -52,18 +52,18 @@ impl Guard {
     }
 
     /// Sends a signal to the server and returns when it was sent.
-    pub(super) async fn signal(&mut self, signal: &str) -> Result<(), EtcdServerError> {
+    pub(crate) async fn signal(&mut self, signal: &str) -> Result<(), EtcdServerError> {
         self.command(signal).await
     }
 
     /// Waits until the server has ended.
-    pub(super) async fn exited(&mut self) {
+    pub(crate) async fn exited(&mut self) {
         let mut buffer = [0; 256];
         while matches!(self.lifeline.read(&mut buffer).await, Ok(read) if read > 0) {}
     }
 
     /// Kills the server, waits for its end, and leaves its data.
-    pub(super) async fn kill(mut self) -> Result<(), EtcdServerError> {
+    pub(crate) async fn kill(mut self) -> Result<(), EtcdServerError> {
         self.command("KEEP").await?;
         drop(self.commands);
         self.shell
@@ -85,7 +85,7 @@ impl Guard {
 
 /// Removes what a server that is no longer running has left. What cannot be removed stays: it is
 /// in the system's directory for temporary files.
-pub(super) fn remove_data(dir: &Path) {
+pub(crate) fn remove_data(dir: &Path) {
     let _ = std::fs::remove_dir_all(dir);
     let _ = std::fs::remove_file(dir.with_extension("log"));
 }

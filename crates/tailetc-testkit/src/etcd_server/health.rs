@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 /// Waits until the server on `port` has a leader and answers a linearizable read, which is what
 /// its `/health` means (etcd: `server/etcdserver/api/etcdhttp/health.go`).
-pub(super) async fn serving(port: u16) {
+pub(crate) async fn serving(port: u16) {
     while !is_healthy(port).await {
         sleep(Duration::from_millis(5)).await;
     }
@@ -21,7 +21,7 @@ async fn is_healthy(port: u16) -> bool {
 }
 
 /// The answer to an HTTP GET, headers included.
-pub(super) async fn get(port: u16, path: &str) -> std::io::Result<String> {
+pub(crate) async fn get(port: u16, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;

@@ -12,12 +12,12 @@
 //! A server ends with the test process, however that ends, and takes its data along.
 
 mod args;
-mod binary;
+pub(crate) mod binary;
 mod error;
-mod guard;
-mod health;
+pub(crate) mod guard;
+pub(crate) mod health;
 mod options;
-mod port;
+pub(crate) mod port;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

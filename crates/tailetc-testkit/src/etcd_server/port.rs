@@ -12,7 +12,7 @@ const FIRST: u32 = 12_000;
 const COUNT: u32 = 20_000;
 
 /// A port on the loopback interface that nobody listens on now.
-pub(super) fn free() -> Result<u16, EtcdServerError> {
+pub(crate) fn free() -> Result<u16, EtcdServerError> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     // Test processes run side by side, so each begins somewhere else.
     let start = std::process::id().wrapping_mul(97);

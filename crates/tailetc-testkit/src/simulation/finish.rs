@@ -9,6 +9,7 @@ use tailetc_core::{Revision, Snapshot};
 use tokio::time::{Instant, sleep};
 
 use super::record::SnapshotRecord;
+use super::stage::Stage;
 use super::value::PREFIX;
 use super::view;
 use super::world::World;

@@ -15,11 +15,14 @@
 
 mod finish;
 mod outside;
+pub mod programs;
 pub(crate) mod record;
 mod session;
 mod setup;
+mod stage;
 mod streams;
 mod trace;
+mod transfer;
 pub(crate) mod value;
 mod view;
 mod worker;
@@ -37,9 +40,11 @@ use tailetc_memkv::{MemKv, MemKvOptions};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use self::record::Record;
+pub use self::record::{Record, Stamp};
 use self::setup::Setup;
+pub use self::stage::{Habits, Stage};
 use self::trace::Trace;
+pub use self::transfer::{DBS, Merged, Verdict};
 use self::value::{ITEMS, Item, Name, PREFIX};
 use self::world::World;
 use crate::faulty::{Cluster, FaultPlan, FaultyBackend, Identity};
@@ -147,21 +152,25 @@ async fn simulate(
             client.distrust_progress();
         }
         let options = Setup::options(&mut rng);
-        let observer = || streams::observer(index, &record, &trace);
+        let observer = || {
+            let trace = Arc::clone(&trace);
+            streams::observer(index, &record, move |line| trace.line(line))
+        };
         dbs.push(connect(client, options, observer).await?);
     }
     let world = World::new(setup, cluster, clients, dbs, trace, record, outside);
 
     let (mut workers, mut others) = (JoinSet::new(), JoinSet::new());
     let mut consumers = JoinSet::new();
+    let stage: Arc<dyn Stage> = world.clone();
     for db in 0..world.dbs.len() {
-        streams::consumers(&world, db, &mut rng, &mut consumers);
+        streams::consumers(&stage, db, &mut rng, &mut consumers);
         for worker in 0..world.setup.workers_per_db {
-            workers.spawn(worker::work(Arc::clone(&world), db, worker, rng.fork()));
+            workers.spawn(worker::work(Arc::clone(&stage), db, worker, rng.fork()));
         }
     }
     for _ in 0..world.setup.foreign_writers {
-        others.spawn(outside::write(Arc::clone(&world), rng.fork()));
+        others.spawn(outside::write(Arc::clone(&stage), rng.fork()));
     }
     others.spawn(outside::operate(Arc::clone(&world), identity, rng.fork()));
     join(&mut workers).await?;

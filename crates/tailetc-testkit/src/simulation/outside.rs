@@ -12,24 +12,25 @@ use tailetc_core::backend::{
 use tokio::time::sleep;
 
 use super::record::{Outcome, TxnRecord};
+use super::stage::Stage;
 use super::value::{Item, Name};
 use super::workload::any;
 use super::world::World;
 use crate::faulty::{Cluster, Identity, Restore};
 
 /// Writes without a `Db`: to the keys that everybody uses, and outside of the prefix.
-pub(crate) async fn write(world: Arc<World>, mut rng: Rng) {
-    while !world.is_over() {
-        let called = world.stamp();
-        let (request, writes) = request(&world, &mut rng);
-        let answer = world.outside.txn(request).await;
-        let ended = world.stamp();
+pub async fn write(stage: Arc<dyn Stage>, mut rng: Rng) {
+    while !stage.is_over() {
+        let called = stage.stamp();
+        let (request, writes) = request(&*stage, &mut rng);
+        let answer = stage.outside().txn(request).await;
+        let ended = stage.stamp();
         if let (Ok(answer), Some(writes)) = (answer, writes) {
             let label = "foreign".to_owned();
             let outcome = Outcome::Committed(answer.header.revision, true);
             let (base, reads, validated) = (Revision::ZERO, Vec::new(), false);
             let writes = writes.into_iter().collect();
-            world.record(|record| {
+            stage.record(|record| {
                 record.txns.push(TxnRecord {
                     label,
                     called,
@@ -42,22 +43,22 @@ pub(crate) async fn write(world: Arc<World>, mut rng: Rng) {
                 });
             });
         }
-        world.count("foreign writes");
-        sleep(Duration::from_micros(rng.u64(0..=60_000))).await;
+        stage.count("foreign writes");
+        sleep(stage.habits().pause(&mut rng, 3)).await;
     }
 }
 
 type Writes = Vec<(Bytes, Option<Bytes>)>;
 
 /// A request, and what it writes where that can be told beforehand.
-fn request(world: &World, rng: &mut Rng) -> (TxnRequest, Option<Writes>) {
-    let item = |rng: &mut Rng| Item { id: world.id(), number: rng.i64(..1_000) }.encode();
+fn request(stage: &dyn Stage, rng: &mut Rng) -> (TxnRequest, Option<Writes>) {
+    let item = |rng: &mut Rng| Item { id: stage.id(), number: rng.i64(..1_000) }.encode();
     match rng.u8(..10) {
         // Of another prefix: the revision moves, and no event comes.
         0 | 1 => (TxnRequest::new([PutRequest::new("/other", item(rng)).into()]), None),
-        2 if world.setup.garbage => {
+        2 if stage.habits().garbage => {
             let name = Name::item(format!("any/{}", rng.u8(..10)));
-            let garbage = format!("garbage {}", world.id());
+            let garbage = format!("garbage {}", stage.id());
             (TxnRequest::new([PutRequest::new(name.whole(), garbage).into()]), None)
         }
         // One key twice in one revision.

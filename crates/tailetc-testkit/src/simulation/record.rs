@@ -9,7 +9,7 @@ use tailetc_core::{ChangeKind, LeaseId, Revision};
 
 /// Everything that the oracle judges, but for the store's own histories.
 #[derive(Debug, Default)]
-pub(crate) struct Record {
+pub struct Record {
     pub(crate) txns: Vec<TxnRecord>,
     pub(crate) snapshots: Vec<SnapshotRecord>,
     pub(crate) streams: Vec<Vec<StreamItem>>,
@@ -20,6 +20,8 @@ pub(crate) struct Record {
     /// What was found wrong on the spot.
     pub(crate) violations: Vec<String>,
     pub(crate) counts: BTreeMap<&'static str, u64>,
+    /// How often a `Db` had resynced when it last said that the history which it shows is lost.
+    pub(crate) warned: BTreeMap<usize, u64>,
 }
 
 /// What a stream was of.
@@ -32,10 +34,14 @@ pub(crate) struct Scope {
 
 /// A moment: when, in which history of the cluster, and the highest revision that any client knew.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Stamp {
-    pub(crate) at: Duration,
-    pub(crate) era: usize,
-    pub(crate) seen: Revision,
+#[expect(clippy::exhaustive_structs, reason = "stages say all of it")]
+pub struct Stamp {
+    /// Since the run began.
+    pub at: Duration,
+    /// How often the cluster had been restored.
+    pub era: usize,
+    /// The highest revision of that history that any client knew.
+    pub seen: Revision,
 }
 
 /// One transaction of a `Db`, or of a foreign writer.

@@ -8,11 +8,11 @@ use tailetc_core::{Commit, Error, LeaseId, Prefix, RAW, Txn};
 use tokio::time::sleep;
 
 use super::record::{Outcome, Read, TxnRecord};
+use super::stage::Stage;
 use super::value::{ITEMS, Item, Name};
-use super::world::World;
 
 pub(crate) struct Session<'w> {
-    world: &'w World,
+    stage: &'w dyn Stage,
     db: usize,
     label: String,
     txn: Txn,
@@ -22,10 +22,10 @@ pub(crate) struct Session<'w> {
 }
 
 impl<'w> Session<'w> {
-    pub(crate) fn begin(world: &'w World, db: usize, label: String) -> Self {
-        let txn = world.dbs[db].txn();
+    pub(crate) fn begin(stage: &'w dyn Stage, db: usize, label: String) -> Self {
+        let txn = stage.db(db).txn();
         let (reads, writes) = (Vec::new(), BTreeMap::new());
-        Self { world, db, label, txn, reads, writes, validated: false }
+        Self { stage, db, label, txn, reads, writes, validated: false }
     }
 
     pub(crate) fn get(&mut self, name: &Name) -> Result<Option<Item>, Error> {
@@ -39,7 +39,7 @@ impl<'w> Session<'w> {
         match self.writes.get(&key) {
             Some(own) if *own != value => {
                 let label = &self.label;
-                self.world.violation(format!("{label}: own write of {key:?} read as {value:?}"));
+                self.stage.violation(format!("{label}: own write of {key:?} read as {value:?}"));
             }
             Some(_) => {}
             None => self.reads.push(Read::Key { key, value }),
@@ -90,7 +90,7 @@ impl<'w> Session<'w> {
         number: i64,
         lease: LeaseId,
     ) -> Result<(), Error> {
-        let item = Item { id: self.world.id(), number };
+        let item = Item { id: self.stage.id(), number };
         match name.typed {
             true => self.txn.put_with_lease(ITEMS, &name.rest, item, lease)?,
             false => self.txn.put_with_lease(RAW, &name.rest, item.encode(), lease)?,
@@ -115,12 +115,12 @@ impl<'w> Session<'w> {
 
     /// Commits, giving up the wait after `patience` if there is one.
     pub(crate) async fn commit(self, patience: Option<Duration>) -> Result<Commit, Error> {
-        let Self { world, db, label, txn, reads, writes, validated } = self;
-        let (resyncs, warned) = (world.resyncs(db), world.is_warned(db));
+        let Self { stage, db, label, txn, reads, writes, validated } = self;
+        let (resyncs, warned) = (stage.resyncs(db), stage.is_warned(db));
         let base = txn.snapshot().revision();
-        let called = world.stamp();
+        let called = stage.stamp();
         let written = writes.len();
-        world.trace(format_args!(
+        stage.trace(format_args!(
             "{label} commits {written} writes, {} reads at {base}",
             reads.len()
         ));
@@ -133,7 +133,7 @@ impl<'w> Session<'w> {
                 () = sleep(patience) => None,
             },
         };
-        let ended = world.stamp();
+        let ended = stage.stamp();
         let (outcome, what) = match &result {
             None => (Outcome::Unknown, "given up"),
             Some(Ok(commit)) => {
@@ -148,15 +148,15 @@ impl<'w> Session<'w> {
                 None => (Outcome::NotApplied, "refused"),
             },
         };
-        world.count(what);
-        world.trace(format_args!("{label} {what} {outcome:?}"));
+        stage.count(what);
+        stage.trace(format_args!("{label} {what} {outcome:?}"));
         if warned && matches!(outcome, Outcome::Committed(_, true)) {
-            world.violation(format!("{label}: committed from a history known to be lost"));
+            stage.violation(format!("{label}: committed from a history known to be lost"));
         }
         if let Some(Err(error)) = &result {
-            world.heed(db, resyncs, error);
+            stage.heed(db, resyncs, error);
         }
-        world.record(|record| {
+        stage.record(|record| {
             let label = label.clone();
             record.txns.push(TxnRecord {
                 label,

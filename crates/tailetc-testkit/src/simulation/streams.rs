@@ -1,5 +1,6 @@
 //! Those who follow the changes: observers and watches.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,25 +11,24 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::record::{Changed, Record, Scope, StreamItem};
-use super::trace::Trace;
+use super::stage::Stage;
 use super::value::{ITEMS, Name, PREFIX};
 use super::view;
-use super::world::World;
 
 /// An observer of a whole `Db`.
 pub(crate) fn observer(
     db: usize,
     record: &Arc<Mutex<Record>>,
-    trace: &Arc<Trace>,
+    trace: impl Fn(fmt::Arguments<'_>) + Send + 'static,
 ) -> impl FnMut(&ChangeSet) + Send + 'static {
     let label = format!("db {db} observer");
     let range = KeyRange::prefix(PREFIX);
     let stream = open(&mut lock(record), Scope { label: label.clone(), db, range });
-    let (record, trace) = (Arc::clone(record), Arc::clone(trace));
+    let record = Arc::clone(record);
     move |set| {
         let changes = view::changes(set);
         let (kind, revision) = (set.kind(), set.revision());
-        trace.line(format_args!("{label} {kind:?} {revision} {}", changes.len()));
+        trace(format_args!("{label} {kind:?} {revision} {}", changes.len()));
         lock(&record).streams[stream].push(StreamItem::Changes { kind, revision, changes });
     }
 }
@@ -44,13 +44,13 @@ fn lock(record: &Mutex<Record>) -> std::sync::MutexGuard<'_, Record> {
 }
 
 /// Opens watches of both kinds on one `Db`, each with a consumer that is slow at times.
-pub(crate) fn consumers(world: &Arc<World>, db: usize, rng: &mut Rng, tasks: &mut JoinSet<()>) {
+pub(crate) fn consumers(stage: &Arc<dyn Stage>, db: usize, rng: &mut Rng, tasks: &mut JoinSet<()>) {
     let buffer = if rng.bool() { rng.usize(1..=8) } else { 4_096 };
     for (kind, mode) in
         [("exact", WatchMode::Exact { buffer }), ("coalesced", WatchMode::Coalesced)]
     {
-        let items = world.dbs[db].watch(ITEMS, .., mode);
-        let raws = world.dbs[db].watch(RAW, Prefix("raw/"), mode);
+        let items = stage.db(db).watch(ITEMS, .., mode);
+        let raws = stage.db(db).watch(RAW, Prefix("raw/"), mode);
         // A `Db` refuses watches only when it is closed, which nobody has done yet.
         if let (Ok(items), Ok(raws)) = (items, raws) {
             let scope = |what: &str, range| {
@@ -59,7 +59,7 @@ pub(crate) fn consumers(world: &Arc<World>, db: usize, rng: &mut Rng, tasks: &mu
             };
             let of_items = scope("items", Name::item("").prefix());
             let of_raws = scope("raw", Name::raw("").prefix());
-            let (a, b) = (Arc::clone(world), Arc::clone(world));
+            let (a, b) = (Arc::clone(stage), Arc::clone(stage));
             tasks.spawn(consume(a, of_items, items, rng.fork(), view::items));
             tasks.spawn(consume(b, of_raws, raws, rng.fork(), view::raws));
         }
@@ -67,28 +67,28 @@ pub(crate) fn consumers(world: &Arc<World>, db: usize, rng: &mut Rng, tasks: &mu
 }
 
 async fn consume<C: Codec>(
-    world: Arc<World>,
+    stage: Arc<dyn Stage>,
     scope: Scope,
     mut watch: Watch<C>,
     mut rng: Rng,
     changes_of: fn(Changes<'_, C>) -> Vec<Changed>,
 ) {
     let label = scope.label.clone();
-    let stream = world.record(|record| open(record, scope));
+    let stream = stage.record(|record| open(record, scope));
     while let Some(item) = watch.next().await {
         let item = match item {
             Ok(update) => item_of(&update, changes_of),
             Err(Error::Lagged { .. }) => {
-                world.count("lagged");
+                stage.count("lagged");
                 StreamItem::Lagged
             }
             Err(_) => return,
         };
         if let StreamItem::Changes { kind, revision, changes } = &item {
-            world.trace(format_args!("{label} {kind:?} {revision} {}", changes.len()));
+            stage.trace(format_args!("{label} {kind:?} {revision} {}", changes.len()));
         }
-        world.record(|record| record.streams[stream].push(item));
-        if !world.is_over() && rng.u8(..4) == 0 {
+        stage.record(|record| record.streams[stream].push(item));
+        if !stage.is_over() && rng.u8(..4) == 0 {
             sleep(Duration::from_millis(rng.u64(0..=100))).await;
         }
     }

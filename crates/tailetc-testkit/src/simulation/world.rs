@@ -1,15 +1,17 @@
 //! What all actors of a run share.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use tailetc_core::{Db, Error, Token};
+use tailetc_core::backend::KvBackend;
+use tailetc_core::{Db, Token};
 use tokio::time::Instant;
 
 use super::record::{Record, Stamp};
 use super::setup::Setup;
+use super::stage::{Habits, Stage};
 use super::trace::Trace;
 use crate::faulty::{Cluster, FaultyBackend};
 
@@ -26,8 +28,6 @@ pub(crate) struct World {
     pub(crate) record: Arc<Mutex<Record>>,
     /// Tokens of commits, with the era and revision that they promise.
     pub(crate) tokens: Mutex<Vec<(Token, usize)>>,
-    /// How often a `Db` had resynced when it last said that the history which it shows is lost.
-    warned: Mutex<BTreeMap<usize, u64>>,
     next_id: AtomicU64,
     operations: AtomicUsize,
     over: AtomicBool,
@@ -53,62 +53,15 @@ impl World {
             began: Instant::now(),
             record,
             tokens: Mutex::default(),
-            warned: Mutex::default(),
             next_id: AtomicU64::new(1_000),
             operations: AtomicUsize::new(0),
             over: AtomicBool::new(false),
         })
     }
 
-    pub(crate) fn stamp(&self) -> Stamp {
-        Stamp {
-            at: self.began.elapsed(),
-            era: self.cluster.restores(),
-            seen: self.cluster.seen_revision(),
-        }
-    }
-
-    /// A number that no other write has.
-    pub(crate) fn id(&self) -> u64 {
-        self.next_id.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// The number of the next operation; none when there have been enough.
-    pub(crate) fn next_operation(&self) -> Option<usize> {
-        let number = self.operations.fetch_add(1, Ordering::Relaxed);
-        (number < self.setup.operations).then_some(number)
-    }
-
     /// Ends operator and foreign writers.
     pub(crate) fn finish(&self) {
         self.over.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn resyncs(&self, db: usize) -> u64 {
-        self.dbs[db].stats().resyncs
-    }
-
-    /// Takes note of what a call said that began after so many resyncs.
-    pub(crate) fn heed(&self, db: usize, resyncs: u64, error: &Error) {
-        let lost = match error {
-            Error::HistoryLost { .. } => true,
-            Error::NotCaughtUp { waited, committed, .. } => waited.is_zero() && committed.is_some(),
-            _ => false,
-        };
-        // Else it may be of a history that is not shown any more.
-        if lost && self.resyncs(db) == resyncs {
-            self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(db, resyncs);
-        }
-    }
-
-    /// Whether a `Db` has said that the history which it shows is lost.
-    pub(crate) fn is_warned(&self, db: usize) -> bool {
-        let warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        warned.get(&db) == Some(&self.resyncs(db))
     }
 
     pub(crate) fn record<T>(&self, add: impl FnOnce(&mut Record) -> T) -> T {
@@ -126,5 +79,57 @@ impl World {
 
     pub(crate) fn trace(&self, text: fmt::Arguments<'_>) {
         self.trace.line(text);
+    }
+}
+
+impl Stage for World {
+    fn db(&self, index: usize) -> &Db {
+        &self.dbs[index]
+    }
+
+    fn outside(&self) -> &dyn KvBackend {
+        &self.outside
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp {
+            at: self.began.elapsed(),
+            era: self.cluster.restores(),
+            seen: self.cluster.seen_revision(),
+        }
+    }
+
+    fn id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn records(&self) -> &Mutex<Record> {
+        &self.record
+    }
+
+    fn tokens(&self) -> &Mutex<Vec<(Token, usize)>> {
+        &self.tokens
+    }
+
+    fn next_operation(&self) -> Option<usize> {
+        let number = self.operations.fetch_add(1, Ordering::Relaxed);
+        (number < self.setup.operations).then_some(number)
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    fn habits(&self) -> Habits {
+        let Setup { leases, garbage, .. } = self.setup;
+        Habits { leases, garbage, pause: Duration::from_millis(20) }
+    }
+
+    fn is_calm(&self, db: usize) -> bool {
+        self.setup.unrest == 0 && !self.setup.distrustful[db]
+    }
+
+    fn trace(&self, line: fmt::Arguments<'_>) {
+        self.trace.line(line);
     }
 }

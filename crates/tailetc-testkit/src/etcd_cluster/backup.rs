@@ -1,0 +1,102 @@
+//! Backups, and a cluster that comes back from one.
+
+use std::path::PathBuf;
+
+use super::control::run;
+use super::{EtcdCluster, MEMBERS};
+use crate::etcd_server::EtcdServerError;
+
+/// What a member held when the backup was made. It is a file beside that member's data, and gone
+/// when the cluster is restored or dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    path: PathBuf,
+    revision: i64,
+}
+
+impl Backup {
+    /// The last revision in it.
+    pub fn revision(&self) -> i64 {
+        self.revision
+    }
+}
+
+/// What a restored cluster is for its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a cluster token is the same or another")]
+pub enum RestoredAs {
+    /// The same cluster: it has the identifier that it had, and its terms begin anew.
+    Same,
+    /// Another cluster, by its identifier.
+    Other,
+}
+
+impl EtcdCluster {
+    /// Makes a backup of what a member holds (`etcdctl snapshot save`).
+    ///
+    /// # Errors
+    ///
+    /// When it fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// After a drop a part of a file may stay until the cluster is dropped.
+    pub async fn backup(&self, member: usize) -> Result<Backup, EtcdServerError> {
+        let dir = self.data_dir(member);
+        let number = (0..).find(|number| !dir.join(file_name(*number)).exists()).unwrap_or(0_usize);
+        let path = dir.join(file_name(number));
+        let shown = path.display().to_string();
+        self.etcdctl_of(member, &["snapshot", "save", &shown]).await?;
+        let status = ["snapshot", "status", &shown, "--write-out=json"].map(str::to_owned);
+        let status = run(&self.binary.etcdctl, &status).await?;
+        let revision = status.split_once(r#""revision":"#).and_then(|(_, rest)| {
+            let end = rest.find(|c: char| !c.is_ascii_digit())?;
+            rest[..end].parse().ok()
+        });
+        let revision = revision
+            .ok_or_else(|| EtcdServerError::new(format!("a backup of no revision: {status}")))?;
+        Ok(Backup { path, revision })
+    }
+
+    /// Kills all members, makes new data of a backup for each (`etcdctl snapshot restore`), starts
+    /// them with it, and waits until they serve. All that was written since the backup is lost, as
+    /// are all backups.
+    ///
+    /// # Errors
+    ///
+    /// When a step fails; the cluster is of no use then.
+    ///
+    /// # Cancel safety
+    ///
+    /// After a drop the cluster is of no use.
+    pub async fn restore(
+        &mut self,
+        backup: &Backup,
+        restored_as: RestoredAs,
+    ) -> Result<(), EtcdServerError> {
+        for member in 0..MEMBERS {
+            self.kill(member).await?;
+        }
+        self.generation += 1;
+        if restored_as == RestoredAs::Other {
+            self.token.push_str("-other");
+        }
+        for member in 0..MEMBERS {
+            let mut args = vec!["snapshot".to_owned(), "restore".to_owned()];
+            args.push(backup.path.display().to_string());
+            args.push(format!("--data-dir={}", self.data_dir(member).display()));
+            args.extend(self.membership_args(member));
+            run(&self.binary.etcdctl, &args).await?;
+        }
+        for member in 0..MEMBERS {
+            self.members[member].remove_data();
+            self.restart(member).await?;
+        }
+        self.healthy().await?;
+        self.learn_identifiers().await
+    }
+}
+
+fn file_name(number: usize) -> String {
+    format!("backup-{number}.db")
+}
