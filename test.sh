@@ -7,9 +7,9 @@ usage() {
     cat <<'TEXT'
 usage: ./test.sh [command]
 
-  (none)          everything: memory, then memkv, then etcd, then fidelity
-  memory          what needs no server: the workspace without tailetc-etcd and tailetc-fidelity;
-                  needs only Rust
+  (none)          everything: memory, then memkv, then etcd, then fidelity, then a little chaos
+  memory          what needs no server: the workspace without tailetc-etcd, tailetc-fidelity and
+                  tailetc-chaos; needs only Rust
   etcd            what needs a server, with each of the three
   etcd <which>    the same with one: 3.4, 3.5.1, newest, a version in target/tools, or the path of
                   an etcd binary with etcdctl beside it
@@ -22,6 +22,10 @@ usage: ./test.sh [command]
                   TAILETC_SEED=x alone, with its trace. docs/testing.md has more
   mutants         that the simulation finds each of the defects in tests/mutants, within
                   TAILETC_SEEDS seeds (1,000) of 300 operations
+  chaos [args]    a cluster of three real servers, the newest, while everything happens to it, with
+                  the arguments of the program: --minutes M, --seed S, --restores false, and what
+                  `./test.sh chaos --help` lists
+  outage [args]   a real server, the newest, that is away: --seconds S (60), twice
   tools           installs protoc and the servers, and runs nothing
 TEXT
 }
@@ -53,7 +57,7 @@ memory() {
     # The tests of the registry run it; built here, none of them waits for the compiler.
     cargo build --example registry
     cargo test --workspace --exclude tailetc-etcd --exclude tailetc-fidelity \
-        --features tailetc-testkit/simulation
+        --exclude tailetc-chaos --features tailetc-testkit/simulation
     DONE+=(memory)
 }
 
@@ -95,12 +99,7 @@ with_each() {
 fidelity_with() {
     NOW="fidelity to $(etcd_version "$1")"
     say "$NOW: programs on memkv and on $1"
-    # The servers' data: they write more than they compute.
-    local tmp=${TMPDIR:-/tmp}
-    if [ -w /dev/shm ]; then
-        tmp=/dev/shm
-    fi
-    TMPDIR=$tmp TAILETC_ETCD=$1 cargo test --release -p tailetc-fidelity --tests -- --nocapture \
+    TMPDIR=$(data_place) TAILETC_ETCD=$1 cargo test --release -p tailetc-fidelity --tests -- --nocapture \
         --test-threads=1
     DONE+=("$NOW")
 }
@@ -154,6 +153,34 @@ mutants() {
     DONE+=(mutants)
 }
 
+# Where the servers' data goes in runs that write more than they compute.
+data_place() {
+    if [ -w /dev/shm ]; then
+        echo /dev/shm
+    else
+        echo "${TMPDIR:-/tmp}"
+    fi
+}
+
+# Everything once, with the binary $1.
+some_chaos_with() {
+    NOW="chaos on $(etcd_version "$1")"
+    say "$NOW: everything once, and a short outage"
+    TMPDIR=$(data_place) TAILETC_ETCD=$1 cargo test -p tailetc-chaos -- --nocapture \
+        --test-threads=1
+    DONE+=("$NOW")
+}
+
+# Runs the program `chaos` with these arguments and the newest server.
+chaos_program() {
+    NOW="chaos $*"
+    need_protoc
+    need_etcd newest
+    TMPDIR=$(data_place) TAILETC_ETCD=$TOOLS/etcd-$ETCD_VERSION/etcd \
+        cargo run --release -p tailetc-chaos -- "$@"
+    DONE+=("$NOW")
+}
+
 tools() {
     local kind
     need_protoc
@@ -178,6 +205,7 @@ all)
     memkv
     with_each etcd_with
     with_each fidelity_with
+    with_each some_chaos_with newest
     ;;
 memory) memory ;;
 memkv) memkv ;;
@@ -185,6 +213,8 @@ etcd) with_each etcd_with "${@:2}" ;;
 fidelity) with_each fidelity_with "${@:2}" ;;
 simulate) simulate ;;
 mutants) mutants ;;
+chaos) chaos_program run "${@:2}" ;;
+outage) chaos_program outage "${@:2}" ;;
 tools) tools ;;
 *)
     usage >&2

@@ -26,15 +26,15 @@ pub(crate) struct Ends {
     slowest: Duration,
 }
 
-pub(crate) fn key(number: u64) -> String {
-    format!("commit/{number}")
+pub(crate) fn key(outage: &str, number: u64) -> String {
+    format!("{outage}/{number}")
 }
 
 impl Committer {
-    pub(crate) fn start(db: Db) -> Self {
+    pub(crate) fn start(db: Db, outage: &'static str) -> Self {
         let (ends, over) =
             (Arc::new(Mutex::new(Ends::default())), Arc::new(AtomicBool::new(false)));
-        let task = tokio::spawn(commit(db, Arc::clone(&ends), Arc::clone(&over)));
+        let task = tokio::spawn(commit(db, outage, Arc::clone(&ends), Arc::clone(&over)));
         Self { ends, over, task }
     }
 
@@ -51,7 +51,7 @@ impl Committer {
     }
 }
 
-async fn commit(db: Db, ends: Arc<Mutex<Ends>>, over: Arc<AtomicBool>) {
+async fn commit(db: Db, outage: &str, ends: Arc<Mutex<Ends>>, over: Arc<AtomicBool>) {
     for number in 0.. {
         if over.load(Ordering::Relaxed) {
             return;
@@ -59,7 +59,7 @@ async fn commit(db: Db, ends: Arc<Mutex<Ends>>, over: Arc<AtomicBool>) {
         let began = Instant::now();
         let result = async {
             let mut txn = db.txn();
-            txn.put(RAW, key(number), Bytes::from("there"))?;
+            txn.put(RAW, key(outage, number), Bytes::from("there"))?;
             txn.commit().await
         };
         let result = result.await;

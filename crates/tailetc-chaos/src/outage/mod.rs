@@ -38,6 +38,15 @@ enum Outage {
     Killed,
 }
 
+impl Outage {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Frozen => "frozen",
+            Self::Killed => "killed",
+        }
+    }
+}
+
 /// The deadlines of the `Db`, and what follows from them.
 struct Deadlines {
     options: Options,
@@ -99,7 +108,7 @@ async fn suffer(
     let reader = Reader::start(db.clone());
     sleep(BEFORE).await;
     let before = reader.take();
-    let committer = Committer::start(db.clone());
+    let committer = Committer::start(db.clone(), outage.name());
     match outage {
         Outage::Frozen => server.pause().await?,
         Outage::Killed => server.kill().await?,
@@ -140,7 +149,7 @@ async fn suffer(
     failures.check(deadlines.commit() * 2 + Duration::from_secs(1))?;
     let snapshot = db.fresh().await?;
     for number in ended.acknowledged {
-        if snapshot.get(RAW, commits::key(number))?.is_none() {
+        if snapshot.get(RAW, commits::key(outage.name(), number))?.is_none() {
             return Err(format!("commit {number} was acknowledged and is lost").into());
         }
     }

@@ -1,0 +1,117 @@
+//! The cluster that chaos runs on does what it is told.
+
+#![expect(clippy::expect_used, reason = "the helpers of a test may fail it")]
+
+use std::time::Duration;
+
+use tailetc::Revision;
+use tailetc::backend::{BackendError, KeyRange, KvBackend, PutRequest, RangeRequest, TxnRequest};
+use tailetc_etcd::{EtcdBackend, EtcdOptions};
+use tailetc_testkit::etcd_cluster::{Disturbance, EtcdCluster, Party, RestoredAs};
+
+async fn cluster() -> EtcdCluster {
+    EtcdCluster::start().await.expect("a cluster starts")
+}
+
+async fn client_of(cluster: &EtcdCluster, member: usize) -> EtcdBackend {
+    let options = EtcdOptions::new([cluster.client_urls()[member].clone()])
+        .with_request_timeout(Duration::from_secs(2));
+    EtcdBackend::connect(options).await.expect("the member answers")
+}
+
+async fn put(store: &EtcdBackend, key: &str) -> Result<Revision, BackendError> {
+    let put = PutRequest::new(key.to_owned(), "value");
+    Ok(store.txn(TxnRequest::new([put.into()])).await?.header.revision)
+}
+
+/// Until the cluster takes a write again.
+async fn put_in_the_end(store: &EtcdBackend, key: &str) {
+    for _ in 0..100 {
+        if put(store, key).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    put(store, key).await.expect("the cluster takes a write again");
+}
+
+async fn has(store: &EtcdBackend, key: &str) -> bool {
+    let range = RangeRequest::new(KeyRange::key(key.to_owned()));
+    !store.range(range).await.expect("a read").kvs.is_empty()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn isolated_leader_takes_no_write_and_the_others_do() {
+    let cluster = cluster().await;
+    let leader = cluster.leader().await.expect("a leader");
+    let (alone, other) =
+        (client_of(&cluster, leader).await, client_of(&cluster, (leader + 1) % 3).await);
+    put(&alone, "before").await.expect("a write");
+    cluster.network().isolate(leader);
+    put(&alone, "alone").await.expect_err("no majority");
+    put_in_the_end(&other, "other").await;
+    cluster.network().heal();
+    put_in_the_end(&alone, "after").await;
+    assert!(has(&other, "after").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_swallowed_belong_to_requests_that_arrived() {
+    let cluster = cluster().await;
+    let (lossy, other) = (client_of(&cluster, 0).await, client_of(&cluster, 1).await);
+    put(&lossy, "before").await.expect("a write");
+    cluster.network().disturb(Party::Member(0), Party::Clients, Disturbance::Swallow);
+    let error = put(&lossy, "unanswered").await.expect_err("no answer");
+    assert!(error.kind().is_outcome_unknown(), "{error}");
+    assert!(has(&other, "unanswered").await);
+    cluster.network().heal();
+    put_in_the_end(&lossy, "after").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_are_cut_one_way_cost_the_cluster_nothing_but_time() {
+    let cluster = cluster().await;
+    let leader = cluster.leader().await.expect("a leader");
+    let client = client_of(&cluster, leader).await;
+    let follower = Party::Member((leader + 1) % 3);
+    cluster.network().disturb(Party::Member(leader), follower, Disturbance::Swallow);
+    put_in_the_end(&client, "during").await;
+    cluster.network().heal();
+    put_in_the_end(&client, "after").await;
+    cluster.healthy().await.expect("all serve");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_members_come_back_with_their_data() {
+    let mut cluster = cluster().await;
+    let client = client_of(&cluster, 0).await;
+    put(&client, "before").await.expect("a write");
+    for member in 0..3 {
+        cluster.kill(member).await.expect("a member is killed");
+    }
+    put(&client, "nobody").await.expect_err("nobody there");
+    for member in 0..3 {
+        cluster.restart(member).await.expect("a member starts");
+    }
+    cluster.healthy().await.expect("all serve");
+    assert!(has(&client, "before").await && !has(&client, "nobody").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restored_cluster_is_what_it_was_at_the_backup() {
+    let mut cluster = cluster().await;
+    let client = client_of(&cluster, 0).await;
+    let kept = put(&client, "kept").await.expect("a write");
+    let before = client.status().await.expect("a status").header.cluster_id;
+    for (restored_as, same) in [(RestoredAs::Same, true), (RestoredAs::Other, false)] {
+        let backup = cluster.backup(0).await.expect("a backup");
+        assert_eq!(backup.revision(), kept.get());
+        put_in_the_end(&client, "lost").await;
+        cluster.restore(&backup, restored_as).await.expect("a restored cluster");
+        let client = client_of(&cluster, 1).await;
+        assert!(has(&client, "kept").await && !has(&client, "lost").await);
+        let header = client.status().await.expect("a status").header;
+        assert_eq!(header.revision, kept);
+        assert_eq!(header.cluster_id == before, same);
+    }
+}
