@@ -126,14 +126,6 @@ impl Chronicle {
         Ok(())
     }
 
-    /// Writes what the workloads begin with.
-    pub(crate) async fn prepare(&self) -> Result<(), Failure> {
-        let puts = simulation::initial().into_iter();
-        let puts = puts.map(|(key, value)| PutRequest::new(key, value).into());
-        self.store.txn(TxnRequest::new(puts)).await?;
-        Ok(())
-    }
-
     /// A way to write past the proxies that waits for no reader of the log.
     pub(crate) fn writer(&self) -> EtcdBackend {
         self.store.clone()
@@ -145,22 +137,6 @@ impl Chronicle {
         let to = Revision::new(present.get() - keep);
         self.store.compact(to).await?;
         Ok(())
-    }
-
-    /// Waits until no key hangs on a lease that will end.
-    pub(crate) async fn await_leases(&self, prefix: &str) -> Result<(), Failure> {
-        let began = Instant::now();
-        loop {
-            let all = RangeRequest::new(KeyRange::prefix(prefix.to_owned())).with_keys_only();
-            let response = self.store.range(all).await?;
-            if response.kvs.iter().all(|kv| kv.lease.is_none()) {
-                return Ok(());
-            }
-            if began.elapsed() > PATIENCE {
-                return Err("leases do not end".into());
-            }
-            sleep(Duration::from_millis(200)).await;
-        }
     }
 }
 
@@ -174,5 +150,29 @@ pub(crate) async fn put(store: &EtcdBackend, key: &str, value: &str) -> Result<(
             Err(error) if began.elapsed() > PATIENCE => return Err(error.into()),
             Err(_) => sleep(Duration::from_millis(10)).await,
         }
+    }
+}
+
+/// Writes what the workloads begin with.
+pub(crate) async fn prepare(store: &EtcdBackend) -> Result<(), Failure> {
+    let puts = simulation::initial().into_iter();
+    let puts = puts.map(|(key, value)| PutRequest::new(key, value).into());
+    store.txn(TxnRequest::new(puts)).await?;
+    Ok(())
+}
+
+/// Waits until no key hangs on a lease that will end.
+pub(crate) async fn await_leases(store: &EtcdBackend, prefix: &str) -> Result<(), Failure> {
+    let began = Instant::now();
+    loop {
+        let all = RangeRequest::new(KeyRange::prefix(prefix.to_owned())).with_keys_only();
+        let response = store.range(all).await?;
+        if response.kvs.iter().all(|kv| kv.lease.is_none()) {
+            return Ok(());
+        }
+        if began.elapsed() > PATIENCE {
+            return Err("leases do not end".into());
+        }
+        sleep(Duration::from_millis(200)).await;
     }
 }

@@ -81,8 +81,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Failure> {
     let cluster = EtcdCluster::start_with(EtcdClusterOptions::default()).await?;
     println!("3 members of etcd {}", cluster.version());
     let chronicle = Chronicle::begin(cluster.direct_urls()).await?;
-    chronicle.prepare().await?;
     let writer = chronicle.writer();
+    chronicle::prepare(&writer).await?;
     let log = Arc::new(Mutex::new(chronicle));
     let mut rng = Rng::with_seed(seed);
     let crew = Crew::start(&args, &cluster.client_urls(), &mut rng).await?;
@@ -219,11 +219,8 @@ impl Run {
         self.cluster.network().heal();
         self.crew.tell("finish").await?;
         self.crew.hear("finished", 1).await?;
-        let present = {
-            let mut log = self.log.lock().await;
-            log.await_leases("/sim/").await?;
-            log.catch_up().await?
-        };
+        chronicle::await_leases(&self.writer, "/sim/").await?;
+        let present = self.log.lock().await.catch_up().await?;
         self.crew.tell(&format!("close {present}")).await?;
         let mut open = self.crew.count();
         while open > 0 {

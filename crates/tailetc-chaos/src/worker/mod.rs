@@ -91,7 +91,7 @@ async fn connect(
     let store = EtcdBackend::connect(ways(args, index)).await?;
     let builder = Db::builder(Tap::new(store, Arc::clone(clock))).options(options::db(rng));
     let mut builder = programs::register(builder, index, record);
-    if index % 2 == 0 {
+    if index.is_multiple_of(2) {
         builder = builder.commit_markers(options::MARKERS);
     }
     Ok(builder.connect().await?)
