@@ -109,14 +109,14 @@ async fn suffer(
     sleep(BEFORE).await;
     let before = reader.take();
     let committer = Committer::start(db.clone(), outage.name());
+    let began = Instant::now();
     match outage {
         Outage::Frozen => server.pause().await?,
         Outage::Killed => server.kill().await?,
     }
-    let began = Instant::now();
     // Nothing of the time in which the server still ran.
     reader.take();
-    let noticed = noticed(db, lasting).await?;
+    let noticed = noticed(db, began, lasting).await?;
     sleep(lasting.saturating_sub(began.elapsed())).await;
     let during = reader.take();
     let health = db.health();
@@ -157,8 +157,7 @@ async fn suffer(
 }
 
 /// How long it took until the health said that the store is not followed.
-async fn noticed(db: &Db, lasting: Duration) -> Result<Duration, Failure> {
-    let began = Instant::now();
+async fn noticed(db: &Db, began: Instant, lasting: Duration) -> Result<Duration, Failure> {
     let mut changes = db.health_changes();
     let noticed = async {
         while let Some(health) = changes.next().await {

@@ -56,6 +56,8 @@ pub(crate) struct RunArgs {
 /// How often processes are told what others have seen.
 const TOLD_EVERY: Duration = Duration::from_millis(50);
 
+/// How often something is tried that the cluster must take part in: at times there is no leader.
+const ATTEMPTS: u32 = 5;
 /// What takes longer is shown when it happens.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -133,24 +135,33 @@ async fn follow(log: Log, orders: Orders) {
 impl Run {
     async fn suffer(&mut self, episode: &Episode) -> Result<(), Failure> {
         for fault in &episode.faults {
-            let done = match fault {
-                Fault::Compact => self.log.lock().await.compact(2).await,
-                Fault::Backup => self.back_up(episode.member).await,
-                fault if fault.is_restore() => return self.restore(*fault, episode).await,
-                fault => {
-                    let struck = self.damage.strike(&mut self.cluster, *fault, episode).await;
-                    struck.map_err(Failure::from)
+            if fault.is_restore() {
+                return self.restore(*fault, episode).await;
+            }
+            let mut attempts = if episode.faults.len() == 1 { ATTEMPTS } else { 1 };
+            while let Err(error) = self.strike(*fault, episode).await {
+                self.figures.failed(*fault, &error);
+                attempts -= 1;
+                if attempts == 0 {
+                    break;
                 }
-            };
-            match done {
-                Ok(()) => self.figures.happened(*fault),
-                Err(error) => self.figures.failed(*fault, &error),
+                sleep(episode.calm).await;
             }
         }
         sleep(episode.lasting).await;
         let healed = Instant::now();
         self.damage.heal(&mut self.cluster).await?;
         self.converge(healed).await
+    }
+
+    async fn strike(&mut self, fault: Fault, episode: &Episode) -> Result<(), Failure> {
+        match fault {
+            Fault::Compact => self.log.lock().await.compact(2).await?,
+            Fault::Backup => self.back_up(episode.member).await?,
+            fault => self.damage.strike(&mut self.cluster, fault, episode).await?,
+        }
+        self.figures.happened(fault);
+        Ok(())
     }
 
     async fn back_up(&mut self, member: usize) -> Result<(), Failure> {
