@@ -6,9 +6,6 @@ use fastrand::Rng;
 use tailetc::Options;
 use tailetc_etcd::EtcdOptions;
 
-/// Where commit markers are: outside of what the oracle judges.
-pub(crate) const MARKERS: &str = "/markers/";
-
 /// The raw key that tells whether a `Db` is current.
 pub(crate) const PROBE: &str = "raw/probe";
 

@@ -103,9 +103,7 @@ impl Chronicle {
                 }
                 history.revisions.push((at, Vec::new()));
             }
-            // Commits carry their markers along, which are no part of what programs do.
-            let is_marker = event.kv.key.starts_with(options::MARKERS.as_bytes());
-            if let (Some((_, events)), false) = (history.revisions.last_mut(), is_marker) {
+            if let Some((_, events)) = history.revisions.last_mut() {
                 events.push(event);
             }
         }

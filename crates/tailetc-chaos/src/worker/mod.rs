@@ -92,7 +92,7 @@ async fn connect(
     let builder = Db::builder(Tap::new(store, Arc::clone(clock))).options(options::db(rng));
     let mut builder = programs::register(builder, index, record);
     if index.is_multiple_of(2) {
-        builder = builder.commit_markers(options::MARKERS);
+        builder = builder.commit_markers(programs::MARKERS);
     }
     Ok(builder.connect().await?)
 }

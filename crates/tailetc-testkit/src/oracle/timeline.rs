@@ -9,12 +9,12 @@ use tailetc_core::backend::{Event, EventKind, KeyRange, KeyValue};
 
 use crate::faulty::History;
 use crate::simulation::record::Pair;
-use crate::simulation::value::{Item, Name};
+use crate::simulation::value::{Item, MARKERS, Name};
 
 pub(crate) struct Timeline {
     /// The last revision that is shared with the history before.
     pub(crate) forked_at: Revision,
-    /// In order and without gaps, from revision 2 on.
+    /// In order and without gaps, from revision 2 on, with what programs did.
     pub(crate) revisions: Vec<(Revision, Vec<Event>)>,
     /// What became of each key: after which revision it was what.
     keys: BTreeMap<Bytes, Vec<(Revision, Option<KeyValue>)>>,
@@ -22,8 +22,12 @@ pub(crate) struct Timeline {
 
 impl Timeline {
     pub(crate) fn new(history: &History) -> Self {
+        let mut revisions = history.revisions.clone();
+        for (_, events) in &mut revisions {
+            events.retain(|event| !event.kv.key.starts_with(MARKERS.as_bytes()));
+        }
         let mut keys: BTreeMap<Bytes, Vec<(Revision, Option<KeyValue>)>> = BTreeMap::new();
-        for (revision, events) in &history.revisions {
+        for (revision, events) in &revisions {
             for event in events {
                 let after = (event.kind == EventKind::Put).then(|| event.kv.clone());
                 let versions = keys.entry(event.kv.key.clone()).or_default();
@@ -33,7 +37,7 @@ impl Timeline {
                 }
             }
         }
-        Self { forked_at: history.forked_at, revisions: history.revisions.clone(), keys }
+        Self { forked_at: history.forked_at, revisions, keys }
     }
 
     pub(crate) fn last(&self) -> Revision {

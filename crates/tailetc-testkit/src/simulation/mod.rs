@@ -45,7 +45,7 @@ use self::setup::Setup;
 pub use self::stage::{Habits, Stage};
 use self::trace::Trace;
 pub use self::transfer::{DBS, Merged, Verdict};
-use self::value::{ITEMS, Item, Name, PREFIX};
+use self::value::{ITEMS, Item, MARKERS, Name, PREFIX};
 use self::world::World;
 use crate::faulty::{Cluster, FaultPlan, FaultyBackend, Identity};
 use crate::oracle;
@@ -156,7 +156,7 @@ async fn simulate(
             let trace = Arc::clone(&trace);
             streams::observer(index, &record, move |line| trace.line(line))
         };
-        dbs.push(connect(client, options, observer).await?);
+        dbs.push(connect(client, options, setup.marked[index], observer).await?);
     }
     let world = World::new(setup, cluster, clients, dbs, trace, record, outside);
 
@@ -202,11 +202,15 @@ fn begin_with() -> Vec<(Name, i64)> {
 async fn connect<O: FnMut(&tailetc_core::ChangeSet) + Send + 'static>(
     client: &FaultyBackend,
     options: Options,
+    marked: bool,
     observer: impl Fn() -> O,
 ) -> Result<Db, String> {
     let mut last: Option<Error> = None;
     for _ in 0..200 {
-        let builder = Db::builder(client.clone()).prefix(PREFIX).collection(ITEMS);
+        let mut builder = Db::builder(client.clone()).prefix(PREFIX).collection(ITEMS);
+        if marked {
+            builder = builder.commit_markers(MARKERS);
+        }
         match builder.options(options.clone()).observer(observer()).connect().await {
             Ok(db) => return Ok(db),
             Err(error) => last = Some(error),

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 pub use super::outside::write;
 use super::record::{Record, Stamp};
 use super::stage::Stage;
+pub use super::value::MARKERS;
 use super::value::{ITEMS, PREFIX};
 use super::{streams, worker};
 

@@ -16,6 +16,8 @@ pub(crate) struct Setup {
     pub(crate) plans: Vec<FaultPlan>,
     /// The `Db`s that are told that progress cannot be trusted.
     pub(crate) distrustful: Vec<bool>,
+    /// The `Db`s with commit markers.
+    pub(crate) marked: Vec<bool>,
     pub(crate) workers_per_db: usize,
     pub(crate) foreign_writers: usize,
     pub(crate) restores: usize,
@@ -35,6 +37,7 @@ impl Setup {
             operations,
             plans,
             distrustful: (0..dbs).map(|_| rng.u8(..4) == 0).collect(),
+            marked: (0..dbs).map(|_| rng.u8(..3) == 0).collect(),
             workers_per_db: rng.usize(1..=3),
             foreign_writers: rng.usize(0..=2),
             restores: if unrest > 0 && rng.u8(..3) == 0 { rng.usize(1..=2) } else { 0 },

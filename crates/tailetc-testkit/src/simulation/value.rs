@@ -7,6 +7,9 @@ use tailetc_core::{BoxError, Codec, Collection, KeyRef};
 /// The prefix of every simulated `Db`.
 pub(crate) const PREFIX: &str = "/sim/";
 
+/// Where commit markers are. They are no part of what programs do.
+pub const MARKERS: &str = "/markers/";
+
 /// Typed values. What they keep is decoded, and can fail to be.
 pub(crate) const ITEMS: Collection<Numbered> = Collection::new("items/");
 
