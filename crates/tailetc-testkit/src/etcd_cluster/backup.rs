@@ -79,7 +79,7 @@ impl EtcdCluster {
         }
         self.generation += 1;
         if restored_as == RestoredAs::Other {
-            self.token.push_str("-other");
+            self.token = format!("{}-{}", self.name, self.generation);
         }
         for member in 0..MEMBERS {
             let mut args = vec!["snapshot".to_owned(), "restore".to_owned()];

@@ -103,7 +103,7 @@ impl EtcdCluster {
 
     /// Of this generation of data.
     pub(super) fn data_dir(&self, index: usize) -> PathBuf {
-        let name = format!("{}-{}-{}", self.token, Self::name(index), self.generation);
+        let name = format!("{}-{}-{}", self.name, Self::name(index), self.generation);
         std::env::temp_dir().join(name)
     }
 

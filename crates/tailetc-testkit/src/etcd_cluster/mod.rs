@@ -59,6 +59,8 @@ pub struct EtcdCluster {
     options: EtcdClusterOptions,
     members: Vec<Member>,
     network: Arc<Network>,
+    /// Unique among the clusters on this machine.
+    name: String,
     /// What makes identifiers of clusters that have the same addresses differ.
     token: String,
     /// How often it was restored: data directories are never used twice.
@@ -102,8 +104,9 @@ impl EtcdCluster {
         for index in 0..MEMBERS {
             members.push(Member::new(index, &network).await?);
         }
-        let token = format!("tailetc-{}-{}", std::process::id(), port::free()?);
-        let mut cluster = Self { binary, options, members, network, token, generation: 0 };
+        let name = format!("tailetc-{}-{}", std::process::id(), port::free()?);
+        let token = name.clone();
+        let mut cluster = Self { binary, options, members, network, name, token, generation: 0 };
         for index in 0..MEMBERS {
             cluster.restart(index).await?;
         }
