@@ -69,16 +69,36 @@ async fn answers_that_are_swallowed_belong_to_requests_that_arrived() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_that_are_cut_one_way_cost_the_cluster_nothing_but_time() {
+async fn follower_that_hears_no_leader_answers_no_read_and_the_others_go_on() {
     let cluster = cluster().await;
     let leader = cluster.leader().await.expect("a leader");
-    let client = client_of(&cluster, leader).await;
-    let follower = Party::Member((leader + 1) % 3);
-    cluster.network().disturb(Party::Member(leader), follower, Disturbance::Swallow);
+    let follower = (leader + 1) % 3;
+    let (client, deaf) = (client_of(&cluster, leader).await, client_of(&cluster, follower).await);
+    let (from, to) = (Party::Member(leader), Party::Member(follower));
+    cluster.network().disturb(from, to, Disturbance::Swallow);
     put_in_the_end(&client, "during").await;
+    let read = || deaf.range(RangeRequest::new(KeyRange::key("during")));
+    read().await.expect_err("a read that the leader does not confirm");
     cluster.network().heal();
-    put_in_the_end(&client, "after").await;
+    put_in_the_end(&deaf, "after").await;
     cluster.healthy().await.expect("all serve");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_are_held_arrive_when_the_network_is_healed() {
+    let cluster = cluster().await;
+    let client = client_of(&cluster, 0).await;
+    put(&client, "before").await.expect("a write");
+    cluster.network().disturb(Party::Clients, Party::Member(0), Disturbance::Hold);
+    let held = put(&client, "held");
+    let healing = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let other = client_of(&cluster, 1).await;
+        assert!(!has(&other, "held").await);
+        cluster.network().heal();
+    };
+    let (held, ()) = tokio::join!(held, healing);
+    held.expect("a write that took its time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
