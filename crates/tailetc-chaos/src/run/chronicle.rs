@@ -1,5 +1,6 @@
 //! The store's own log, read past the proxies and kept across compactions and restores.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -132,9 +133,24 @@ impl Chronicle {
     /// Compacts all but the last few revisions, of which nothing is unread.
     pub(crate) async fn compact(&mut self, keep: i64) -> Result<(), Failure> {
         let present = self.catch_up().await?;
-        let to = Revision::new(present.get() - keep);
+        let mut to = Revision::new(present.get() - keep);
+        while self.rewrites_a_key(to) {
+            to = Revision::new(to.get() - 1);
+        }
         self.store.compact(to).await?;
         Ok(())
+    }
+
+    /// Whether a revision deletes a key and puts it again. By a compaction to just that revision
+    /// 3.5.30 loses the key's value, and ends when it is read (etcd issue 22376).
+    fn rewrites_a_key(&self, at: Revision) -> bool {
+        let revisions = self.histories.last().map_or(&[][..], |history| &history.revisions);
+        let index = revisions.binary_search_by_key(&at, |(revision, _)| *revision);
+        let events = index.ok().and_then(|index| revisions.get(index)).map(|(_, events)| events);
+        events.is_some_and(|events| {
+            let keys: BTreeSet<_> = events.iter().map(|event| &event.kv.key).collect();
+            keys.len() < events.len()
+        })
     }
 }
 

@@ -18,6 +18,9 @@ pub(crate) struct Figures {
     violations: Vec<String>,
 }
 
+/// How many violations are printed: the first ones tell.
+const SHOWN: usize = 30;
+
 /// In the order in which a worker says them.
 const STATS: [&str; 9] = [
     "commits counted by the Dbs",
@@ -98,8 +101,11 @@ impl Figures {
         times("both together", &mut self.since_healing);
         let violations: Vec<_> = self.violations.iter().chain(&verdict.violations).collect();
         println!("\nviolations: {}", violations.len());
-        for violation in &violations {
+        for violation in violations.iter().take(SHOWN) {
             println!("- {violation}");
+        }
+        if violations.len() > SHOWN {
+            println!("- and {} more", violations.len() - SHOWN);
         }
         violations.len()
     }
