@@ -97,11 +97,11 @@ impl Follower<'_> {
         let first = self.eras.first().copied().unwrap_or(0);
         let eras: Vec<usize> = (first..self.timelines.len())
             .filter(|era| {
-                let stays = self.eras.iter().any(|earlier| {
-                    earlier <= era
-                        && same_up_to(self.timelines, *earlier, *era, self.revision)
-                        && self.continues(*era, kind, revision, changes)
-                });
+                let shares = |earlier: &usize| {
+                    earlier <= era && same_up_to(self.timelines, *earlier, *era, self.revision)
+                };
+                let stays =
+                    self.eras.iter().any(shares) && self.continues(*era, kind, revision, changes);
                 stays || (jumps && self.is_at(*era, revision))
             })
             .collect();
