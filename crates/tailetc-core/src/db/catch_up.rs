@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::backend::{BackendError, KeyRange, RangeRequest};
-use crate::db::Shared;
 use crate::db::shared::{Position, Proof};
+use crate::db::{OpenWatch, Shared};
 use crate::state::State;
 use crate::{Commit, Error, Revision};
 
@@ -138,18 +138,19 @@ impl Shared {
         Ok(self.backend.range(request).await?.header)
     }
 
-    /// The error for a wait that did not arrive.
+    /// The error for a wait that did not arrive, and began while `watch` was open.
     pub(crate) fn not_arrived(
         &self,
         arrival: Arrival,
         target: Revision,
         waited: Duration,
+        watch: OpenWatch,
     ) -> Result<(), Error> {
         match arrival {
             Arrival::Arrived => Ok(()),
             Arrival::TimedOut => {
                 // Neither event nor progress nor proof: it is time for another connection.
-                self.suspected.notify_one();
+                self.suspicion.suspect(watch);
                 Err(self.not_caught_up(target, waited, None))
             }
             Arrival::Never => {

@@ -156,7 +156,7 @@ impl Db {
             Err(BackendError::new(BackendErrorKind::Timeout, "the store does not answer"))
         });
         let header = header.map_err(|error| Error::backend(operation, error))?;
-        self.shared().currency.heard(&header);
+        self.shared().heard(&header);
         Ok(header)
     }
 
@@ -167,9 +167,10 @@ impl Db {
         started: Instant,
     ) -> Result<Snapshot, Error> {
         let shared = self.shared();
+        let watch = shared.suspicion.watch();
         let deadline = started + shared.options.catch_up_timeout;
         let arrival = shared.await_progress(epoch, target, deadline, || false).await;
-        shared.not_arrived(arrival, target, started.elapsed())?;
+        shared.not_arrived(arrival, target, started.elapsed(), watch)?;
         Ok(self.snapshot())
     }
 

@@ -18,7 +18,7 @@ impl Shared {
         let same = !state.is_of_another_history(header);
         if !same {
             self.lose(state.epoch);
-            self.suspected.notify_one();
+            self.suspicion.raise();
         }
         same
     }

@@ -14,6 +14,7 @@ mod self_check;
 mod shared;
 mod staleness;
 mod stats;
+mod suspicion;
 
 pub(crate) use self::apply::{AppliedEvent, Difference, Refusal};
 pub use self::builder::{Builder, Options};
@@ -27,3 +28,4 @@ pub use self::self_check::SelfCheck;
 pub(crate) use self::shared::{Handle, Shared};
 pub use self::staleness::Staleness;
 pub use self::stats::Stats;
+pub(crate) use self::suspicion::OpenWatch;

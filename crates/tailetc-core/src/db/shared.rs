@@ -16,6 +16,7 @@ use crate::db::currency::Currency;
 use crate::db::health::PhaseRecord;
 use crate::db::lost_history::LostBelow;
 use crate::db::stats::Counters;
+use crate::db::suspicion::Suspicion;
 use crate::db::{Health, Options, OwnWrites, Phase};
 use crate::state::State;
 use crate::txn::Markers;
@@ -51,8 +52,8 @@ pub(crate) struct Shared {
     /// Serialises proofs, so that many waiters share one. How many were tried.
     pub(crate) proving: tokio::sync::Mutex<()>,
     pub(crate) proofs_tried: AtomicU64,
-    /// Tells the tail that what it follows cannot be right: connect anew and look.
-    pub(crate) suspected: Notify,
+    /// What others tell the tail.
+    pub(crate) suspicion: Suspicion,
     pub(super) lost_below: LostBelow,
     /// The copy was found to differ from the store: load it anew.
     damaged: AtomicBool,
@@ -121,7 +122,7 @@ impl Shared {
             progress_wanted: Notify::new(),
             proving: tokio::sync::Mutex::new(()),
             proofs_tried: AtomicU64::new(0),
-            suspected: Notify::new(),
+            suspicion: Suspicion::default(),
             lost_below: LostBelow::default(),
             damaged: AtomicBool::new(false),
             write_denials: AtomicUsize::new(0),
@@ -243,7 +244,7 @@ impl Shared {
     /// Makes the tail load everything anew.
     pub(crate) fn demand_resync(&self) {
         self.damaged.store(true, Ordering::Release);
-        self.suspected.notify_one();
+        self.suspicion.raise();
     }
 
     /// Whether that was demanded.

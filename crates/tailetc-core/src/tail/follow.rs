@@ -69,7 +69,7 @@ pub(super) async fn follow(
                 ask_at = Instant::now();
                 continue;
             }
-            () = shared.suspected.notified() => Err(Broken::Store(BackendError::new(
+            () = shared.suspicion.raised() => Err(Broken::Store(BackendError::new(
                 BackendErrorKind::Unavailable,
                 "the watch does not deliver what the store has",
             ))),
@@ -147,7 +147,7 @@ fn gather(watcher: &mut dyn Watcher, first: WatchResponse) -> Gathered {
 impl Gathered {
     /// Applies everything, then reports the error that ended the watch, if one did.
     async fn apply(self, shared: &Shared) -> Result<bool, Broken> {
-        shared.currency.heard(&self.header);
+        shared.heard(&self.header);
         let expected = shared.with_state(|state| state.cluster_id);
         if self.header.cluster_id != expected {
             return Err(Broken::Store(BackendError::new(

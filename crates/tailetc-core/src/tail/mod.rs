@@ -28,7 +28,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
 use self::backoff::Backoff;
@@ -98,6 +98,7 @@ pub(crate) struct Opened {
 /// watch from a revision that it has not reached wait in silence, and then deliver what belongs to
 /// another history. It comes after the watch, which a restore in between ends.
 pub(crate) async fn open_watch(shared: &Shared) -> Result<Opened, BackendError> {
+    shared.suspicion.begin_watch();
     let (range, revision) =
         shared.with_state(|state| (crate::db::prefix_range(state), state.revision));
     let start = revision.next();
@@ -137,7 +138,7 @@ async fn check_now_and_then(shared: &Shared) -> Infallible {
         return std::future::pending().await;
     };
     loop {
-        tokio::time::sleep(interval).await;
+        sleep(interval).await;
         if let Err(error) = self_check(shared).await {
             tracing::debug!(%error, "the copy could not be compared with the store");
         }
@@ -148,6 +149,9 @@ async fn follow_forever(shared: Arc<Shared>, first: Result<Opened, BackendError>
     // Whatever ends the task, nobody is left waiting for it.
     let _end = CloseAtEnd(&shared);
     let mut backoff = Backoff::new(&shared.options);
+    // An answer to somebody else ends the pause, once for each break: if that does not help, the
+    // store answers others alone.
+    let mut may_hurry = true;
     let mut opened = first.map_err(Broken::Store);
     loop {
         let broken = match opened {
@@ -160,6 +164,7 @@ async fn follow_forever(shared: Arc<Shared>, first: Result<Opened, BackendError>
                 // A watch that delivered was worth opening, and so was one that lasted.
                 if ended.productive || since.elapsed() >= shared.options.backoff_max {
                     backoff.reset();
+                    may_hurry = true;
                 }
                 ended.broken
             }
@@ -172,7 +177,14 @@ async fn follow_forever(shared: Arc<Shared>, first: Result<Opened, BackendError>
         let compacted = matches!(error.kind(), BackendErrorKind::Compacted { .. });
         let phase = if compacted { Phase::Resyncing } else { Phase::Reconnecting };
         shared.set_phase(phase, Some(error.to_string().into()));
-        tokio::time::sleep(backoff.pause(shared.random())).await;
+        let pause = backoff.pause(shared.random());
+        if may_hurry {
+            let least = pause.min(shared.options.backoff_min / 2);
+            sleep(least).await;
+            may_hurry = timeout(pause - least, shared.suspicion.answered()).await.is_err();
+        } else {
+            sleep(pause).await;
+        }
         opened = reconnect(&shared, compacted).await;
     }
 }
@@ -198,9 +210,9 @@ async fn resync(shared: &Shared) -> Result<(), Broken> {
     let span = tracing::debug_span!("tailetc.resync");
     let load = load::difference(&shared.backend, &shared.options, base, is_lost);
     let difference = load.instrument(span).await?;
-    shared.counters.resyncs(1);
     let revision = difference.revision;
     shared.apply_difference(&resync, difference);
+    shared.counters.resyncs(1);
     shared.is_repaired();
     shared.currency.restart(revision, loading);
     Ok(())

@@ -185,6 +185,6 @@ pub(super) async fn look(shared: &Shared) -> Result<Look, BackendError> {
             "the store's history is not the one that is followed",
         ));
     }
-    shared.currency.heard(&header);
+    shared.heard(&header);
     Ok(Look { since, header })
 }

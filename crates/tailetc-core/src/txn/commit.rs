@@ -272,7 +272,7 @@ impl Attempt {
         sent: Instant,
     ) -> Result<Commit, Error> {
         shared.counters.commits(1);
-        shared.currency.heard(&header);
+        shared.heard(&header);
         let (epoch, revision) = (self.base.epoch, header.revision);
         let token = Token::new(header.cluster_id, header.raft_term, revision);
         let commit = Commit { token, changed: true };
@@ -285,7 +285,7 @@ impl Attempt {
             shared.currency.prove(sent);
             return Ok(commit);
         }
-        let started = Instant::now();
+        let (started, watch) = (Instant::now(), shared.suspicion.watch());
         let deadline = started + shared.options.catch_up_timeout;
         match shared.await_event(epoch, revision, deadline).await {
             Arrival::Arrived => {
@@ -293,7 +293,7 @@ impl Attempt {
                 Ok(commit)
             }
             Arrival::TimedOut => {
-                shared.suspected.notify_one();
+                shared.suspicion.suspect(watch);
                 not_caught_up(started.elapsed())
             }
             Arrival::Never => not_caught_up(started.elapsed()),

@@ -150,7 +150,8 @@ impl<'w> Session<'w> {
         };
         stage.count(what);
         stage.trace(format_args!("{label} {what} {outcome:?}"));
-        if warned && matches!(outcome, Outcome::Committed(_, true)) {
+        let shown_still = warned && stage.resyncs(db) == resyncs;
+        if shown_still && matches!(outcome, Outcome::Committed(_, true)) {
             stage.violation(format!("{label}: committed from a history known to be lost"));
         }
         if let Some(Err(error)) = &result {
