@@ -7,7 +7,7 @@ usage() {
     cat <<'TEXT'
 usage: ./test.sh [command]
 
-  (none)          everything: memory, then memkv, then etcd, then fidelity, then a little chaos
+  (none)          everything: memory, memkv, etcd, fidelity, mutants, and a little chaos
   memory          what needs no server: the workspace without tailetc-etcd, tailetc-fidelity and
                   tailetc-chaos; needs only Rust
   etcd            what needs a server, with each of the three
@@ -21,7 +21,7 @@ usage: ./test.sh [command]
                   TAILETC_OPERATIONS (1,000) operations, from TAILETC_FIRST_SEED (0) on; or
                   TAILETC_SEED=x alone, with its trace. docs/testing.md has more
   mutants         that the simulation finds each of the defects in tests/mutants, within
-                  TAILETC_SEEDS seeds (1,000) of 300 operations
+                  TAILETC_SEEDS seeds (300)
   chaos [args]    a cluster of three real servers, the newest, while everything happens to it, with
                   the arguments of the program: --minutes M, --seed S, --restores false, and what
                   `./test.sh chaos --help` lists
@@ -149,7 +149,7 @@ simulate() {
 mutants() {
     NOW=mutants
     say "defects of core that the simulation must find"
-    find_mutants "${TAILETC_SEEDS:-1000}"
+    find_mutants "${TAILETC_SEEDS:-300}"
     DONE+=(mutants)
 }
 
@@ -206,6 +206,7 @@ all)
     with_each etcd_with
     with_each fidelity_with
     with_each some_chaos_with newest
+    mutants
     ;;
 memory) memory ;;
 memkv) memkv ;;

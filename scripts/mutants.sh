@@ -27,28 +27,34 @@ mutant_test() {
         --target-dir "$ROOT/target/mutants-build" -p tailetc-testkit --features simulation "$@"
 }
 
-# Runs $1 seeds at most against each mutant, and the small tests that came of seeds against those
-# that these do not meet. Prints what has found it.
+# What of $1 seeds finds the mutant that is on, or else of the small tests that came of seeds.
+# Short runs find what goes wrong at an end.
+found_by() {
+    local seeds=$1 log=$2 operations
+    for operations in 300 100; do
+        if ! TAILETC_OPERATIONS=$operations TAILETC_SEEDS=$seeds \
+            mutant_test --test simulation -- --nocapture every_seed >"$log" 2>&1; then
+            echo "$(grep -o 'failed seeds: \[[0-9]*' "$log" | tr -d '[') of $operations operations"
+            return
+        fi
+    done
+    ! mutant_test --test lost_histories >"$log" 2>&1 && grep -m 1 '^test .*FAILED' "$log"
+}
+
 find_mutants() {
-    local seeds=$1 name log missed=()
+    local seeds=$1 log=$MUTANTS_COPY/log name found missed=()
     copy_with_mutants
-    log=$MUTANTS_COPY/log
     mutant_test --no-run --test simulation --test lost_histories
     # Without a defect the same build finds nothing.
     mutant_test --test simulation --test lost_histories >"$log" 2>&1 ||
         die "fails without a mutant: $(tail -n 20 "$log")"
     while read -r name; do
-        export TAILETC_MUTANT=$name
-        if ! TAILETC_SEEDS=$seeds mutant_test --test simulation -- --nocapture every_seed \
-            >"$log" 2>&1; then
-            say "mutant $name: $(grep -o 'failed seeds: \[[0-9]*' "$log" | tr -d '[')"
-        elif ! mutant_test --test lost_histories >"$log" 2>&1; then
-            say "mutant $name: $(grep -o '^test .*FAILED' "$log" | head -n 1)"
+        if found=$(TAILETC_MUTANT=$name found_by "$seeds" "$log"); then
+            say "mutant $name: $found"
         else
             missed+=("$name")
             say "mutant $name: not found by $seeds seeds"
         fi
     done < <(mutant_names)
-    unset TAILETC_MUTANT
     [ ${#missed[@]} -eq 0 ] || die "not found: ${missed[*]}"
 }
