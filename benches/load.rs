@@ -73,8 +73,11 @@ async fn resync(url: &str, round: u32) {
 
     client.disconnect();
     let puts = (0..10).map(|id| put(id * 997).into());
-    let written = direct.txn(TxnRequest::new(puts)).await.expect("writing");
-    direct.compact(written.header.revision).await.expect("compacting");
+    direct.txn(TxnRequest::new(puts)).await.expect("writing");
+    // At the compaction's own revision a watch could still go on.
+    let later = TxnRequest::new([PutRequest::new("/bench-backend/later", "").into()]);
+    let later = direct.txn(later).await.expect("writing");
+    direct.compact(later.header.revision).await.expect("compacting");
     let before = resident();
     // Makes the peak begin anew, where the system can.
     let _ = std::fs::write("/proc/self/clear_refs", "5");

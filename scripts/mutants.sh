@@ -30,11 +30,13 @@ mutant_test() {
 # What of $1 seeds finds the mutant that is on, or else of the small tests that came of seeds.
 # Short runs find what goes wrong at an end.
 found_by() {
-    local seeds=$1 log=$2 operations
+    local seeds=$1 log=$2 operations found
     for operations in 300 100; do
         if ! TAILETC_OPERATIONS=$operations TAILETC_SEEDS=$seeds \
             mutant_test --test simulation -- --nocapture every_seed >"$log" 2>&1; then
-            echo "$(grep -o 'failed seeds: \[[0-9]*' "$log" | tr -d '[') of $operations operations"
+            # Whatever else may have failed has found nothing.
+            found=$(grep -m 1 -o 'failed seeds: \[[0-9]*' "$log") || return 1
+            echo "${found/[/} of $operations operations"
             return
         fi
     done

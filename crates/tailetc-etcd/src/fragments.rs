@@ -77,6 +77,7 @@ mod tests {
         response.events.into_iter().map(|e| e.kv.unwrap().key).collect()
     }
 
+    // D17
     #[test]
     fn nothing_is_delivered_before_the_last_fragment() {
         let mut fragments = Fragments::new(100);
@@ -100,6 +101,7 @@ mod tests {
         assert!(fragments.push(part(&["bb"], false)).is_err());
     }
 
+    // D17
     #[test]
     fn cancel_in_the_middle_of_fragments_is_an_error() {
         let mut fragments = Fragments::new(100);

@@ -91,6 +91,26 @@ async fn nothing_is_committed_from_a_history_that_is_known_to_be_lost() {
     put(&db, "of the new history").await;
 }
 
+/// A marker that the backup has as it once was is not taken for one whose lease has ended.
+// D11 D6
+#[tokio::test(start_paused = true)]
+async fn commit_with_a_marker_is_not_sent_again_into_another_history() {
+    let cluster = cluster();
+    let client = cluster.client(FaultPlan::none());
+    let db = Db::builder(client).prefix("/t/").commit_markers("/markers/").connect().await;
+    let db = db.expect("connecting");
+    let kept = put(&db, "kept").await.revision();
+    put(&db, "lost").await;
+    cluster.restore(Restore { to: kept, identity: AFTER, bump: 0 }).await.expect("a restore");
+
+    let mut txn = db.txn();
+    txn.put(RAW, "x1", Bytes::from("new")).expect("a write");
+    let lost = txn.commit().await.unwrap_err();
+    assert!(matches!(lost, Error::HistoryLost { .. }), "{lost:?}");
+    let present = cluster.store().range(RangeRequest::new(KeyRange::key("/t/x1"))).await;
+    assert!(present.expect("an answer").kvs.is_empty());
+}
+
 // D11
 #[tokio::test(start_paused = true)]
 async fn commit_without_effect_notices_a_lost_history() {

@@ -47,7 +47,8 @@ pub struct Options {
     pub backoff_max: Duration,
     /// How often the tail looks at the store by one small linearizable read, and asks the watch for
     /// progress: so that compaction does not overtake an idle prefix, that a dead connection is
-    /// noticed, and that [`Health::age`](crate::Health::age) stays below it. Where progress cannot
+    /// noticed, and that [`Health::age`](crate::Health::age) grows no further than it and the time
+    /// of one look. Where progress cannot
     /// be trusted or is not answered (etcd before 3.4.31 and 3.5.13, proxies), a look costs the
     /// server a walk over the prefix if others write elsewhere. Default 30 s.
     pub progress_interval: Duration,
@@ -215,7 +216,8 @@ impl Builder {
     /// the marker is changed so that it cannot be applied any more, should it still be on its way.
     /// An outcome stays unknown only if the store cannot be reached for another
     /// [`commit_timeout`](Options::commit_timeout), or has lost the marker with the history that it
-    /// was in.
+    /// was in. To ready a marker may take requests before the commit (a lease, or to settle what a
+    /// commit that was given up has left), each within a `commit_timeout` of its own.
     ///
     /// The price: a marker takes one guard and one operation of each transaction that writes
     /// (etcd: of 128) and about 100 bytes. There are as many markers as commits were ever under way
@@ -239,7 +241,8 @@ impl Builder {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future leaves nothing behind, but for the lease of commit markers, which ends by
+    /// itself.
     ///
     /// # Errors
     ///

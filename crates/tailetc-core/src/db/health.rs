@@ -46,7 +46,7 @@ pub struct Health {
     /// linearizable answers. While the store is followed it grows up to
     /// [`progress_interval`](crate::Options::progress_interval) and the time of one look.
     pub age: Duration,
-    /// How long ago the store last answered a commit or sent anything on the watch. On an idle
+    /// How long ago the store last answered this `Db` or sent anything on the watch. On an idle
     /// prefix it grows up to [`progress_interval`](crate::Options::progress_interval).
     pub last_contact: Duration,
     /// What broke, while it is not mended; when closed, why.
@@ -102,9 +102,8 @@ impl HealthChanges {
         let given = self.given;
         // The sender lives in `shared`: the wait ends with a change.
         let changed = self.phases.wait_for(|record| Some(record.phase) != given).await;
-        drop(changed.ok()?);
-        let health = self.shared.health();
-        self.given = Some(health.phase);
-        Some(health)
+        let record = changed.ok()?.clone();
+        self.given = Some(record.phase);
+        Some(self.shared.health_in(record))
     }
 }

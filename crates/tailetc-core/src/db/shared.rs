@@ -56,7 +56,7 @@ pub(crate) struct Shared {
     pub(crate) suspicion: Suspicion,
     pub(super) lost_below: LostBelow,
     /// The copy was found to differ from the store: load it anew.
-    damaged: AtomicBool,
+    needs_resync: AtomicBool,
     pub(crate) write_denials: AtomicUsize,
     pub(crate) markers: Option<Markers>,
     closed: AtomicBool,
@@ -124,7 +124,7 @@ impl Shared {
             proofs_tried: AtomicU64::new(0),
             suspicion: Suspicion::default(),
             lost_below: LostBelow::default(),
-            damaged: AtomicBool::new(false),
+            needs_resync: AtomicBool::new(false),
             write_denials: AtomicUsize::new(0),
             markers,
             closed: AtomicBool::new(false),
@@ -241,20 +241,21 @@ impl Shared {
         }
     }
 
-    /// Makes the tail load everything anew.
+    /// Makes the tail load everything anew now.
     pub(crate) fn demand_resync(&self) {
-        self.damaged.store(true, Ordering::Release);
+        self.set_needs_resync(true);
         self.suspicion.raise();
     }
 
-    /// Whether that was demanded.
-    pub(crate) fn is_damaged(&self) -> bool {
-        self.damaged.load(Ordering::Acquire)
+    /// Whether everything must be loaded anew before the state is continued.
+    pub(crate) fn set_needs_resync(&self, needs: bool) {
+        self.needs_resync.store(needs, Ordering::Release);
     }
 
-    /// Everything was loaded anew.
-    pub(crate) fn is_repaired(&self) {
-        self.damaged.store(false, Ordering::Release);
+    /// Whether it must, or the history of the state is known to be lost.
+    pub(crate) fn awaits_resync(&self) -> bool {
+        let is_lost = self.is_lost(self.with_state(|state| state.epoch));
+        is_lost || self.needs_resync.load(Ordering::Acquire)
     }
 
     /// It does not, although changes arrive.
@@ -265,7 +266,10 @@ impl Shared {
     }
 
     pub(crate) fn health(&self) -> Health {
-        let record = self.phase.borrow().clone();
+        self.health_in(self.phase.borrow().clone())
+    }
+
+    pub(crate) fn health_in(&self, record: PhaseRecord) -> Health {
         let known = self.currency.known();
         let revision = self.with_state(|state| state.revision);
         Health {

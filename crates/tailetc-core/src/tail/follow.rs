@@ -48,7 +48,7 @@ pub(super) async fn follow(
     loop {
         let outcome = tokio::select! {
             biased;
-            // First, or a watch that never pauses would never be found to lag.
+            // First, or a watch that never pauses would never be found to lag, nor to be wrong.
             beat = pulse.next() => match beat {
                 Ok(()) => {
                     ask_at = Instant::now();
@@ -56,12 +56,19 @@ pub(super) async fn follow(
                 }
                 Err(error) => Err(error.into()),
             },
+            () = shared.suspicion.raised() => Err(Broken::Store(BackendError::new(
+                BackendErrorKind::Unavailable,
+                "the watch does not deliver what the store has",
+            ))),
             response = watcher.next() => {
                 if let Ok(response) = &response {
                     pulse.heard(response);
                 }
                 match response {
-                    Ok(first) => gather(watcher, first).apply(shared).await,
+                    Ok(first) => {
+                        productive = true;
+                        gather(watcher, first).apply(shared).await
+                    }
                     Err(error) => Err(error.into()),
                 }
             }
@@ -69,20 +76,15 @@ pub(super) async fn follow(
                 ask_at = Instant::now();
                 continue;
             }
-            () = shared.suspicion.raised() => Err(Broken::Store(BackendError::new(
-                BackendErrorKind::Unavailable,
-                "the watch does not deliver what the store has",
-            ))),
             () = sleep_until(ask_at) => {
                 pulse.asks();
-                let asked = ask(shared, watcher).await.map(|()| false);
+                let asked = ask(shared, watcher).await;
                 ask_at = next_ask(shared, &pulse);
                 asked.map_err(Broken::Store)
             }
         };
-        match outcome {
-            Ok(delivered) => productive |= delivered,
-            Err(broken) => return Ended { broken, productive },
+        if let Err(broken) = outcome {
+            return Ended { broken, productive };
         }
     }
 }
@@ -146,7 +148,7 @@ fn gather(watcher: &mut dyn Watcher, first: WatchResponse) -> Gathered {
 
 impl Gathered {
     /// Applies everything, then reports the error that ended the watch, if one did.
-    async fn apply(self, shared: &Shared) -> Result<bool, Broken> {
+    async fn apply(self, shared: &Shared) -> Result<(), Broken> {
         shared.heard(&self.header);
         let expected = shared.with_state(|state| state.cluster_id);
         if self.header.cluster_id != expected {
@@ -173,7 +175,7 @@ impl Gathered {
         }
         match self.error {
             Some(error) => Err(error.into()),
-            None => Ok(true),
+            None => Ok(()),
         }
     }
 }

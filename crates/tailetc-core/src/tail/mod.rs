@@ -174,8 +174,10 @@ async fn follow_forever(shared: Arc<Shared>, first: Result<Opened, BackendError>
             Broken::Store(error) => error,
             Broken::Refused(refusal) => return close_refusing(&shared, &refusal),
         };
-        let compacted = matches!(error.kind(), BackendErrorKind::Compacted { .. });
-        let phase = if compacted { Phase::Resyncing } else { Phase::Reconnecting };
+        if matches!(error.kind(), BackendErrorKind::Compacted { .. }) {
+            shared.set_needs_resync(true);
+        }
+        let phase = if shared.awaits_resync() { Phase::Resyncing } else { Phase::Reconnecting };
         shared.set_phase(phase, Some(error.to_string().into()));
         let pause = backoff.pause(shared.random());
         if may_hurry {
@@ -185,35 +187,41 @@ async fn follow_forever(shared: Arc<Shared>, first: Result<Opened, BackendError>
         } else {
             sleep(pause).await;
         }
-        opened = reconnect(&shared, compacted).await;
+        opened = reconnect(&shared).await;
     }
 }
 
 /// Opens a watch that continues the state, after it was loaded anew if it cannot be continued as it
 /// is.
-async fn reconnect(shared: &Shared, compacted: bool) -> Result<Opened, Broken> {
-    let is_lost = shared.is_lost(shared.with_state(|state| state.epoch));
-    if compacted || shared.is_damaged() || is_lost {
-        resync(shared).await?;
+async fn reconnect(shared: &Shared) -> Result<Opened, Broken> {
+    loop {
+        if shared.awaits_resync() {
+            resync(shared).await?;
+        }
+        let opened = open_watch(shared).await?;
+        // What was found out meanwhile has told the watch before this one.
+        if !shared.awaits_resync() {
+            shared.counters.reconnects(1);
+            return Ok(opened);
+        }
     }
-    let opened = open_watch(shared).await?;
-    shared.counters.reconnects(1);
-    Ok(opened)
 }
 
 async fn resync(shared: &Shared) -> Result<(), Broken> {
-    shared.set_phase(Phase::Resyncing, None);
+    let why = shared.phase.borrow().error.clone();
+    shared.set_phase(Phase::Resyncing, why);
+    // What is found to be wrong from now on may be in what is loaded already.
+    shared.set_needs_resync(false);
     let loading = Instant::now();
     let resync = shared.begin_resync();
     let base = resync.base();
     let is_lost = shared.is_lost(base.epoch);
     let span = tracing::debug_span!("tailetc.resync");
     let load = load::difference(&shared.backend, &shared.options, base, is_lost);
-    let difference = load.instrument(span).await?;
+    let difference = load.instrument(span).await.inspect_err(|_| shared.set_needs_resync(true))?;
     let revision = difference.revision;
     shared.apply_difference(&resync, difference);
     shared.counters.resyncs(1);
-    shared.is_repaired();
     shared.currency.restart(revision, loading);
     Ok(())
 }

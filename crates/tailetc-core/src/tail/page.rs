@@ -52,15 +52,17 @@ pub(super) fn rest_after(all: &KeyRange, last: &[u8]) -> KeyRange {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PageSize {
     keys: usize,
-    /// The most that may be asked for; less than the option once a page has timed out.
+    /// The most that may be asked for. A page that times out lowers it, each that does not doubles
+    /// it, up to the option.
     most: usize,
+    option: usize,
     bytes: usize,
 }
 
 impl PageSize {
     pub(super) fn new(options: &Options) -> Self {
         let most = options.page_keys;
-        Self { keys: FIRST_PAGE.min(most), most, bytes: options.page_bytes }
+        Self { keys: FIRST_PAGE.min(most), most, option: most, bytes: options.page_bytes }
     }
 
     /// As many keys as fill a page, judged by the page before.
@@ -69,6 +71,7 @@ impl PageSize {
         let per_key = (bytes / kvs.len().max(1)).max(1);
         let fitting = self.bytes / per_key;
         self.keys = fitting.min(self.keys.saturating_mul(GROWTH)).clamp(1, self.most);
+        self.most = self.most.saturating_mul(2).min(self.option);
     }
 
     /// Goes on with an eighth; false if it is one key already.
@@ -108,6 +111,13 @@ mod tests {
         assert!(size.shrink());
         assert_eq!(size.keys, 125);
         size.adapt(&pairs(125, 1));
+        assert_eq!(size.keys, 125);
+        // But what has passed may be of a server that is well again.
+        for keys in [250, 500, 1_000] {
+            size.adapt(&pairs(125, 1));
+            assert_eq!(size.keys, keys);
+        }
+        assert!(size.shrink());
         assert_eq!(size.keys, 125);
         assert!(size.shrink() && size.shrink() && size.keys == 1);
         assert!(!size.shrink());

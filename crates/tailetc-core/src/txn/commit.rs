@@ -110,15 +110,8 @@ struct Attempt {
 impl Attempt {
     async fn run(&self, shared: &Shared) -> Result<Commit, Error> {
         check_not_observing(shared, "commit")?;
-        shared.check_open()?;
-        if !self.writes.is_empty() && shared.write_denials.load(Ordering::Acquire) > 0 {
-            return Err(Error::WritesDenied);
-        }
+        self.check_permitted(shared)?;
         self.check_locally(shared)?;
-        if shared.is_lost(self.base.epoch) {
-            // Guards of absent keys and ranges hold in a store that has lost what was read.
-            return Err(Error::HistoryLost { target: self.base.revision });
-        }
         let request = self.request();
         check_limits(&request, shared)?;
 
@@ -145,6 +138,18 @@ impl Attempt {
         }
     }
 
+    fn check_permitted(&self, shared: &Shared) -> Result<(), Error> {
+        shared.check_open()?;
+        if !self.writes.is_empty() && shared.write_denials.load(Ordering::Acquire) > 0 {
+            return Err(Error::WritesDenied);
+        }
+        if shared.is_lost(self.base.epoch) {
+            // Guards of absent keys and ranges hold in a store that has lost what was read.
+            return Err(Error::HistoryLost { target: self.base.revision });
+        }
+        Ok(())
+    }
+
     /// Sends the request with a marker, by which an unknown outcome is resolved.
     async fn send_marked(
         &self,
@@ -158,6 +163,8 @@ impl Attempt {
         loop {
             let flight = markers.take(backend).await;
             let mut flight = flight.map_err(|error| Error::backend("commit markers", error))?;
+            // To ready a marker may take requests of its own.
+            self.check_permitted(shared)?;
             let mut marked = request.clone();
             flight.mark(&mut marked);
             check_limits(&marked, shared).inspect_err(|_| flight.refused())?;
@@ -168,6 +175,9 @@ impl Attempt {
                 }
                 Ok(response) => {
                     if flight.is_spoiled(&response) && lease_may_have_ended {
+                        // A marker that is as it was before belongs to a backup.
+                        let (header, read) = (response.header, self.base.revision);
+                        shared.check_history(&self.base, &header, read)?;
                         lease_may_have_ended = false;
                         continue;
                     }

@@ -82,6 +82,7 @@ async fn request_without_a_user_is_unauthenticated() {
     assert_eq!(error.kind(), BackendErrorKind::Unauthenticated, "{error}");
 }
 
+// D15
 #[tokio::test]
 async fn expired_token_is_renewed_for_requests_and_watches() {
     let server = start(&["--auth-token-ttl=1"]).await;

@@ -41,6 +41,7 @@ async fn watch_delivers_history_and_then_what_happens() {
     assert_eq!(delete.prev_kv.as_ref(), Some(&old.kv));
 }
 
+// D18
 #[tokio::test]
 async fn revision_larger_than_a_message_arrives_whole() {
     let (_server, etcd) = start().await;
