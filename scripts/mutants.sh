@@ -48,7 +48,7 @@ find_mutants() {
     copy_with_mutants
     mutant_test --no-run --test simulation --test lost_histories
     # Without a defect the same build finds nothing.
-    mutant_test --test simulation --test lost_histories >"$log" 2>&1 ||
+    TAILETC_SEEDS=$seeds mutant_test --test simulation --test lost_histories >"$log" 2>&1 ||
         die "fails without a mutant: $(tail -n 20 "$log")"
     while read -r name; do
         if found=$(TAILETC_MUTANT=$name found_by "$seeds" "$log"); then

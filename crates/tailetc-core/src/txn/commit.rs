@@ -112,6 +112,7 @@ impl Attempt {
         check_not_observing(shared, "commit")?;
         self.check_permitted(shared)?;
         self.check_locally(shared)?;
+        self.check_not_lost(shared)?;
         let request = self.request();
         check_limits(&request, shared)?;
 
@@ -143,8 +144,12 @@ impl Attempt {
         if !self.writes.is_empty() && shared.write_denials.load(Ordering::Acquire) > 0 {
             return Err(Error::WritesDenied);
         }
+        Ok(())
+    }
+
+    /// Guards of absent keys and ranges hold in a store that has lost what was read.
+    fn check_not_lost(&self, shared: &Shared) -> Result<(), Error> {
         if shared.is_lost(self.base.epoch) {
-            // Guards of absent keys and ranges hold in a store that has lost what was read.
             return Err(Error::HistoryLost { target: self.base.revision });
         }
         Ok(())
@@ -165,6 +170,7 @@ impl Attempt {
             let mut flight = flight.map_err(|error| Error::backend("commit markers", error))?;
             // To ready a marker may take requests of its own.
             self.check_permitted(shared)?;
+            self.check_not_lost(shared)?;
             let mut marked = request.clone();
             flight.mark(&mut marked);
             check_limits(&marked, shared).inspect_err(|_| flight.refused())?;
