@@ -85,9 +85,14 @@ async fn nothing_is_committed_from_a_history_that_is_known_to_be_lost() {
     assert!(matches!(refused, Error::HistoryLost { .. }), "{refused:?}");
     let present = cluster.store().range(RangeRequest::new(KeyRange::key("/t/x1"))).await;
     assert!(present.expect("an answer").kvs.is_empty());
+    let begun_before = db.txn();
     while db.txn().commit().await.is_err() || db.snapshot().revision() > kept {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    let mut txn = begun_before;
+    txn.put(RAW, "x2", Bytes::new()).expect("a write");
+    let again = txn.commit().await.unwrap_err();
+    assert!(again.is_conflict(), "run anew it succeeds: {again:?}");
     put(&db, "of the new history").await;
 }
 

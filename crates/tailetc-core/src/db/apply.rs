@@ -178,7 +178,10 @@ impl Shared {
         if self.options.history > 0 {
             self.remember(&mut applier, &next);
         }
-        self.publish(&mut applier, next);
+        // Counted once it is so, and before anybody is told of it.
+        self.show(&mut applier, Arc::clone(&next));
+        self.counters.resyncs(1);
+        self.announce(&mut applier, &next);
         self.after_publication(&mut applier);
     }
 

@@ -144,10 +144,20 @@ impl Shared {
     }
 
     /// Makes a state the one that readers see. `_applier` proves that the caller may.
-    pub(super) fn publish(&self, _applier: &mut Applier, state: Arc<State>) {
-        let (epoch, revision) = (state.epoch, state.revision);
+    pub(super) fn publish(&self, applier: &mut Applier, state: Arc<State>) {
+        self.show(applier, Arc::clone(&state));
+        self.announce(applier, &state);
+    }
+
+    /// The first half of it.
+    pub(super) fn show(&self, _applier: &mut Applier, state: Arc<State>) {
         self.state.store(state);
         self.counters.publications(1);
+    }
+
+    /// The second half: whoever waits for the state is told.
+    pub(super) fn announce(&self, _applier: &mut Applier, state: &State) {
+        let State { epoch, revision, .. } = *state;
         self.position.send_modify(|position| {
             if position.epoch != epoch {
                 // It spoke of another history.

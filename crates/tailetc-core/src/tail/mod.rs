@@ -221,7 +221,6 @@ async fn resync(shared: &Shared) -> Result<(), Broken> {
     let difference = load.instrument(span).await.inspect_err(|_| shared.set_needs_resync(true))?;
     let revision = difference.revision;
     shared.apply_difference(&resync, difference);
-    shared.counters.resyncs(1);
     shared.currency.restart(revision, loading);
     Ok(())
 }
