@@ -1,10 +1,10 @@
-//! How long the first load takes, and how much memory the copy takes; the same for loading anew when
-//! ten keys have changed.
+//! How long the first load takes, and how much memory the copy takes; the same for loading anew
+//! when ten keys have changed.
 //!
 //! `cargo bench --bench load --features etcd -- URL KEYS`: writes KEYS small JSON records below
-//! `/bench/` of the store, if they are not there yet, and loads them three times. Then three times a
-//! copy is cut off, ten records are written again, and the history up to them is compacted. Without
-//! arguments: `memory://`, 100,000 keys.
+//! `/bench/` of the store, if they are not there yet, and loads them three times. Then three times
+//! a copy is cut off, ten records are written again, and the history up to them is compacted.
+//! Without arguments: `memory://`, 100,000 keys.
 
 #![expect(clippy::expect_used, reason = "a benchmark may end with a message")]
 

@@ -241,8 +241,8 @@ impl Builder {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind, but for the lease of commit markers, which ends by
-    /// itself.
+    /// Dropping the future leaves nothing behind, but for the lease of commit markers, which ends
+    /// by itself.
     ///
     /// # Errors
     ///

@@ -12,8 +12,9 @@ use crate::{Error, Revision};
 pub(crate) struct LostBelow(AtomicU64);
 
 impl Shared {
-    /// Whether the header of a linearizable request that was sent after `state` existed may be of the
-    /// state's history. If it is not, nothing is committed from the lost one any more, and the tail looks.
+    /// Whether the header of a linearizable request that was sent after `state` existed may be of
+    /// the state's history. If it is not, nothing is committed from the lost one any more, and the
+    /// tail looks.
     pub(crate) fn is_same_history(&self, state: &State, header: &Header) -> bool {
         let same = !state.is_of_another_history(header);
         if !same {

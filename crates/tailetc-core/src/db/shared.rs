@@ -23,8 +23,8 @@ use crate::txn::Markers;
 use crate::{CloseReason, Error, Revision};
 
 /// Lock order: `applier`, then `history` or `leaving`; no other lock is taken while one of them is
-/// held, but for the short internal ones of tokio's channels. `std` locks, because they are held for memory
-/// work only and never across an await.
+/// held, but for the short internal ones of tokio's channels. `std` locks, because they are held
+/// for memory work only and never across an await.
 pub(crate) struct Shared {
     pub(crate) backend: Arc<dyn KvBackend>,
     pub(crate) options: Options,

@@ -65,8 +65,8 @@ impl State {
         Token::new(self.cluster_id, self.raft_term, self.revision)
     }
 
-    /// Whether a header of a linearizable request that was sent after this state existed proves that
-    /// the store's history is not the one that this state is of.
+    /// Whether a header of a linearizable request that was sent after this state existed proves
+    /// that the store's history is not the one that this state is of.
     pub(crate) fn is_of_another_history(&self, header: &Header) -> bool {
         let Self { cluster_id, raft_term, revision, .. } = *self;
         let shown = Header { cluster_id, raft_term, revision, ..Header::default() };

@@ -19,8 +19,8 @@ use crate::tail::page::{PageSize, fetch, rest_after};
 const ATTEMPTS: usize = 10;
 
 /// Reads all keys below the prefix at one revision and compares them with `base`. Keys that have
-/// not been written since are neither decoded nor in the result. The history that the base is of may
-/// be known to be lost; else the first answer tells.
+/// not been written since are neither decoded nor in the result. The history that the base is of
+/// may be known to be lost; else the first answer tells.
 pub(super) async fn difference(
     backend: &Arc<dyn KvBackend>,
     options: &Options,

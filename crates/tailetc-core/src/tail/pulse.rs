@@ -24,8 +24,8 @@ pub(super) struct Look {
     pub(super) header: Header,
 }
 
-/// Progress is an answer if it comes within this time of the question. Servers also tell it unasked,
-/// every ten minutes, and proxies pass that on.
+/// Progress is an answer if it comes within this time of the question. Servers also tell it
+/// unasked, every ten minutes, and proxies pass that on.
 const ANSWER: Duration = Duration::from_millis(500);
 
 /// What a beat found.
@@ -171,8 +171,8 @@ async fn wait(shared: &Shared, look: Look) -> Result<Beat, BackendError> {
     })
 }
 
-/// Looks at the store's present, by a linearizable read. Fails if the store's history is not the one
-/// that is followed.
+/// Looks at the store's present, by a linearizable read. Fails if the store's history is not the
+/// one that is followed.
 pub(super) async fn look(shared: &Shared) -> Result<Look, BackendError> {
     // Before the read: a commit that is applied from its answer may move the state meanwhile.
     let (known, since) = (shared.state(), Instant::now());
