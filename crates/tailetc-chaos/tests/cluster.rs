@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use tailetc::Revision;
-use tailetc::backend::{BackendError, KeyRange, KvBackend, PutRequest, RangeRequest, TxnRequest};
+use tailetc::backend::{
+    BackendError, KeyRange, KvBackend, PutRequest, RangeRequest, TxnRequest, WatchRequest,
+};
 use tailetc_etcd::{EtcdBackend, EtcdOptions};
 use tailetc_testkit::etcd_cluster::{Disturbance, EtcdCluster, Party, RestoredAs};
 
@@ -53,6 +55,21 @@ async fn isolated_leader_takes_no_write_and_the_others_do() {
     cluster.network().heal();
     put_in_the_end(&alone, "after").await;
     assert!(has(&other, "after").await);
+}
+
+// D13
+#[tokio::test(flavor = "multi_thread")]
+async fn watch_on_a_member_that_has_lost_its_leader_ends() {
+    let cluster = cluster().await;
+    let follower = (cluster.leader().await.expect("a leader") + 1) % 3;
+    let deaf = client_of(&cluster, follower).await;
+    let request = WatchRequest::new(KeyRange::prefix("a"), Revision::ZERO);
+    let mut watcher = deaf.watch(request).await.expect("a watch");
+    cluster.network().isolate(follower);
+    // Nothing else ends it: its connection is well.
+    let ended = tokio::time::timeout(Duration::from_secs(60), watcher.next()).await;
+    let error = ended.expect("it ends").expect_err("there is nothing to deliver");
+    assert!(error.kind().is_transient(), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

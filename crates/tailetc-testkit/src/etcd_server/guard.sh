@@ -16,6 +16,11 @@ keep=
 while read -r command; do
     case $command in
     KEEP) keep=1 ;;
+    STOP)
+        kill -s STOP "$server"
+        # Threads stop one after the other: until the last has, the server may still answer.
+        while grep -qs '^State:[[:space:]]*[RSD]' /proc/"$server"/task/*/status; do :; done
+        ;;
     *) kill -s "$command" "$server" ;;
     esac
     echo ok
