@@ -23,6 +23,7 @@ const CONVERGED: Duration = Duration::from_secs(30);
 
 /// Ends all faults, waits until every `Db` is current, and closes them all.
 pub(crate) async fn converge(world: &World) {
+    let stage: &dyn Stage = world;
     world.cluster.set_no_space(false);
     for client in &world.clients {
         client.heal();
@@ -31,7 +32,7 @@ pub(crate) async fn converge(world: &World) {
     let all = RangeRequest::new(KeyRange::prefix(PREFIX));
     let stored = match world.cluster.store().range(all).await {
         Ok(response) => response,
-        Err(error) => return world.violation(format!("the store does not answer: {error}")),
+        Err(error) => return stage.violation(format!("the store does not answer: {error}")),
     };
     let present = stored.header.revision;
     let stored: BTreeMap<_, _> =
@@ -42,7 +43,7 @@ pub(crate) async fn converge(world: &World) {
         let healed = Instant::now();
         while !shows(&db.snapshot(), &stored) {
             if healed.elapsed() > CONVERGED {
-                world.violation(format!("{label}: not what the store has after {CONVERGED:?}"));
+                stage.violation(format!("{label}: not what the store has after {CONVERGED:?}"));
                 break;
             }
             sleep(Duration::from_millis(100)).await;
@@ -53,24 +54,24 @@ pub(crate) async fn converge(world: &World) {
                 Ok(snapshot) => break Some(snapshot),
                 Err(_) if began.elapsed() < CONVERGED => sleep(Duration::from_millis(100)).await,
                 Err(error) => {
-                    world.violation(format!("{label}: not current in {CONVERGED:?}: {error}"));
+                    stage.violation(format!("{label}: not current in {CONVERGED:?}: {error}"));
                     break None;
                 }
             }
         };
         let Some(snapshot) = snapshot else { continue };
-        world.trace(format_args!("{label}: current after {:?}", began.elapsed()));
+        stage.trace(format_args!("{label}: current after {:?}", began.elapsed()));
         let (mut got, revision) = (world.stamp(), snapshot.revision());
         got.seen = got.seen.max(present);
         let (at_least, pairs) = (Some(present), view::pairs(&snapshot));
-        world.record(|record| {
+        stage.record(|record| {
             record.snapshots.push(SnapshotRecord { label, asked, at_least, got, revision, pairs });
         });
     }
     // Consumers do not dawdle any more.
     sleep(Duration::from_secs(2)).await;
     for db in &world.dbs {
-        world.record(|record| record.resyncs.push(db.stats().resyncs));
+        stage.record(|record| record.resyncs.push(db.stats().resyncs));
         db.close();
     }
 }

@@ -148,9 +148,10 @@ async fn restore(world: &World, identity: &mut Identity, rng: &mut Rng) {
     let bump = if rng.u8(..3) == 0 { 500 } else { 0 };
     let to = Revision::new(seen - lost);
     let restore = Restore { to, identity: *identity, bump };
-    world.count("restores");
+    let stage: &dyn Stage = world;
+    stage.count("restores");
     if let Err(error) = world.cluster.restore(restore).await {
-        world.violation(format!("the restore failed: {error}"));
+        stage.violation(format!("the restore failed: {error}"));
     }
 }
 

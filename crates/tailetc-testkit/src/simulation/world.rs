@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tailetc_core::backend::KvBackend;
@@ -62,23 +62,6 @@ impl World {
     /// Ends operator and foreign writers.
     pub(crate) fn finish(&self) {
         self.over.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn record<T>(&self, add: impl FnOnce(&mut Record) -> T) -> T {
-        add(&mut self.record.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) fn count(&self, what: &'static str) {
-        self.record(|record| *record.counts.entry(what).or_default() += 1);
-    }
-
-    pub(crate) fn violation(&self, text: String) {
-        self.trace.line(format_args!("VIOLATION {text}"));
-        self.record(|record| record.violations.push(text));
-    }
-
-    pub(crate) fn trace(&self, text: fmt::Arguments<'_>) {
-        self.trace.line(text);
     }
 }
 
