@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tailetc::backend::{KeyRange, KvBackend, KvBackendExt, PutRequest, TxnOp, TxnRequest};
+use tailetc::backend::{
+    KeyRange, KeyValue, KvBackend, KvBackendExt, PutRequest, TxnOp, TxnRequest,
+};
 use tailetc::memkv::MemKv;
 use tailetc::{Builder, Db, Options, Revision};
 
@@ -52,8 +54,12 @@ impl Store {
     }
 
     pub(crate) async fn get(&self, key: &str) -> Option<Bytes> {
-        let kv = self.backend.get(Bytes::from(key.to_owned())).await.expect("foreign get");
-        kv.map(|kv| kv.value)
+        self.stored(key).await.map(|kv| kv.value)
+    }
+
+    /// What the store holds of a key.
+    pub(crate) async fn stored(&self, key: &str) -> Option<KeyValue> {
+        self.backend.get(Bytes::from(key.to_owned())).await.expect("foreign get")
     }
 
     /// One transaction of puts.

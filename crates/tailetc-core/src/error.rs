@@ -48,6 +48,12 @@ pub enum Error {
         /// A revision at which the conflict exists.
         revision: Revision,
     },
+    /// The text is no [`IndexCursor`](crate::IndexCursor).
+    #[error("not a cursor: {text:?}")]
+    CursorSyntax {
+        /// The text, cut to 64 characters.
+        text: String,
+    },
     /// A value could not be encoded. Nothing was written.
     #[error("cannot encode the value of {key}")]
     Encode {
@@ -55,6 +61,13 @@ pub enum Error {
         key: Key,
         /// What the codec said.
         source: SharedError,
+    },
+    /// A key of a [guarded](crate::Builder::guarded) collection was to have a lease. It would end
+    /// without a transaction that puts the guard key, and pass by those who rely on it.
+    #[error("{key} is in a guarded collection and cannot have a lease")]
+    GuardedLease {
+        /// The whole key.
+        key: Key,
     },
     /// [`observe`](crate::Db::observe), [`watch`](crate::Db::watch) or
     /// [`commit`](crate::Txn::commit) was called from within an observer of the same `Db`, which
@@ -119,6 +132,20 @@ pub enum Error {
     OutcomeUnknown {
         /// What happened instead of an answer.
         source: Arc<BackendError>,
+    },
+    /// The transaction would give an index key of a unique index to a second entry. Nothing was
+    /// written; that the holder holds it was so at a moment between the call of
+    /// [`commit`](crate::Txn::commit) and its return.
+    #[error("{key} cannot have the index key {index_key} of {index}: {holder} has it")]
+    NotUnique {
+        /// The prefix of the collection, and the name of the index: `users/#email`.
+        index: Arc<str>,
+        /// The index key: escaped bytes, for the eye.
+        index_key: Key,
+        /// The whole key that was to have it.
+        key: Key,
+        /// The whole key of the holder.
+        holder: Key,
     },
     /// The key is not below the prefix of this `Db`.
     #[error("{key} is not below the prefix {prefix}")]
@@ -202,6 +229,12 @@ pub enum Error {
         /// The prefix of the collection, relative to that of the `Db`.
         prefix: String,
     },
+    /// The index was not given to the builder.
+    #[error("the index {index} is not registered: give it to Builder::index")]
+    UnknownIndex {
+        /// The prefix of its collection, and its name: `nodes/#zone`.
+        index: String,
+    },
     /// A [`deny_writes`](crate::Db::deny_writes) guard is held.
     #[error("writes are denied")]
     WritesDenied,
@@ -265,8 +298,9 @@ impl Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Limit {
-    /// Guards: one for each key read or written, and one for each range read. Read less in one
-    /// transaction, or read ranges with fewer keys.
+    /// Guards: one for each key read or written, each key in a range that was read or found through
+    /// an index, and each such range. Read less in one transaction, or have the collection
+    /// [guarded](crate::Builder::guarded): one guard then covers all ranges and indexes of it.
     Guards,
     /// Writes. Split the transaction.
     Operations,
@@ -277,7 +311,9 @@ pub enum Limit {
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Guards => "guards (keys and ranges read or written)",
+            Self::Guards => {
+                "guards (keys and ranges read or written; a guarded collection takes one for all)"
+            }
             Self::Operations => "operations",
             Self::RequestBytes => "bytes",
         })

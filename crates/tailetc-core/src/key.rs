@@ -36,6 +36,12 @@ impl From<&str> for Key {
     }
 }
 
+impl From<KeyRef<'_>> for Key {
+    fn from(key: KeyRef<'_>) -> Self {
+        key.as_bytes().into()
+    }
+}
+
 impl PartialEq<str> for Key {
     fn eq(&self, other: &str) -> bool {
         *self.0 == *other.as_bytes()

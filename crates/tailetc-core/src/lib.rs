@@ -51,18 +51,22 @@ mod watch;
 pub use bytes::Bytes;
 
 pub use crate::db::{
-    Builder, Db, Health, HealthChanges, ObserverGuard, Options, Phase, SelfCheck, Staleness, Stats,
-    WriteDenial,
+    Builder, Db, Duplicate, Health, HealthChanges, ObserverGuard, Options, Phase, Reservation,
+    SelfCheck, Staleness, Stats, UniqueCheck, WriteDenial,
 };
 pub use crate::error::{BoxError, CloseReason, Error, Limit, SharedError};
 pub use crate::key::{Key, KeyRef};
 pub use crate::revision::{LeaseId, Revision};
 #[cfg(feature = "json")]
 pub use crate::schema::Json;
-pub use crate::schema::{ClonePolicy, Cloned, Codec, Collection, DecodePolicy, RAW, Raw, Shared};
+pub use crate::schema::{
+    AsIndexKey, ClonePolicy, Cloned, Codec, Collection, DecodePolicy, Index, IndexKey, IndexKeys,
+    IndexPrefix, IndexReader, IndexWriter, RAW, Raw, Shared,
+};
 pub use crate::state::{
-    Change, ChangeKind, ChangeSet, Changes, Item, KeyBounds, Metadata, Only, Prefix, Quarantined,
-    Range, Scan, Snapshot, Token,
+    Change, ChangeKind, ChangeSet, Changes, IndexBounds, IndexCursor, IndexItem, IndexPage,
+    IndexRange, IndexView, Item, KeyBounds, Metadata, Only, Prefix, Quarantined, Range, Scan,
+    Snapshot, Token, Unplaced,
 };
 pub use crate::txn::{Commit, Txn};
 pub use crate::watch::{Update, Watch, WatchMode};

@@ -106,7 +106,7 @@ impl Shared {
         &self,
         epoch: u64,
         header: Header,
-        changes: Vec<(Key, Option<EntryPtr>)>,
+        changes: impl FnOnce(&State) -> Vec<(Key, Option<EntryPtr>)>,
     ) -> bool {
         let revision = header.revision;
         let mut applier = self.lock_applier();
@@ -119,6 +119,7 @@ impl Shared {
         }
         let mut next = State::clone(&current);
         next.raft_term = next.raft_term.max(header.raft_term);
+        let changes = changes(&current);
         let events =
             changes.into_iter().map(|(key, after)| AppliedEvent { revision, key, after }).collect();
         self.step(&mut applier, &mut next, events);
@@ -165,7 +166,7 @@ impl Shared {
                 // What a key was in another history says nothing about what it is in this one.
                 if difference.new_epoch { entry } else { next.showing(&key, entry) }
             });
-            let before = next.set(&key, after.clone());
+            let before = next.set(&key, after.clone(), None);
             changes.push(RawChange { key, before, after });
         }
         self.forget_history(&mut applier);
@@ -235,6 +236,7 @@ impl Shared {
         next.revision = first.revision;
         self.counters.revisions(1);
         self.counters.changes(events.len() as u64);
+        self.look_for_unguarded(next, &events);
         let listened = !applier.observers.is_empty() || !applier.subscribers.is_empty();
         let mut changes = Vec::with_capacity(if listened { events.len() } else { 0 });
         for AppliedEvent { key, after, .. } in events {
@@ -243,10 +245,10 @@ impl Shared {
                 next.showing(&key, entry)
             });
             if !listened {
-                next.set(&key, after);
+                next.set(&key, after, None);
                 continue;
             }
-            let before = next.set(&key, after.clone());
+            let before = next.set(&key, after.clone(), None);
             changes.push(RawChange { key, before, after });
         }
         if listened {
@@ -257,6 +259,19 @@ impl Shared {
         }
         if self.options.history > 0 {
             self.remember(applier, &Arc::new(next.clone()));
+        }
+    }
+
+    /// Notes what was written to a guarded collection without its guard key.
+    fn look_for_unguarded(&self, before: &State, events: &[AppliedEvent]) {
+        let schema = &before.schema;
+        for (slot, guard) in schema.guards() {
+            let mut keys = events.iter().map(|event| &event.key);
+            let changed = keys.clone().any(|key| schema.slot_of(key.as_bytes()) == slot);
+            if changed && !keys.any(|key| key == guard) {
+                self.counters.unguarded_writes(1);
+                tracing::warn!(revision = %before.revision, %guard, "a write without its guard key");
+            }
         }
     }
 

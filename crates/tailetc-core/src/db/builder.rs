@@ -15,7 +15,7 @@ use crate::db::observers::{Observer, Observers, call_one};
 use crate::db::{Db, Handle, Shared};
 use crate::schema::SchemaBuilder;
 use crate::txn::Markers;
-use crate::{ChangeSet, Codec, Collection, DecodePolicy, Error, tail};
+use crate::{ChangeSet, Codec, Collection, DecodePolicy, Error, Index, IndexKey, tail};
 
 /// How a [`Db`] behaves. `Options::default()` is right for most programs.
 ///
@@ -175,6 +175,32 @@ impl Builder {
     #[must_use]
     pub fn collection_with<C: Codec, P>(mut self, collection: Collection<C, P>, codec: C) -> Self {
         self.schema.add(collection, codec);
+        self
+    }
+
+    /// Keeps an index over a registered collection: [`Collection::index`].
+    #[must_use]
+    pub fn index<C: Codec, K: IndexKey, P>(mut self, index: Index<C, K, P>) -> Self {
+        self.schema.add_index(index);
+        self
+    }
+
+    /// Guards a registered collection as a whole: a transaction that has read a range of it, or an
+    /// index, needs one guard for that, whatever the number of keys; without it, one for each key
+    /// that was found (etcd: of 128).
+    ///
+    /// Each transaction that writes to the collection also puts its *guard key*, which is below
+    /// `.tailetc/guard/` under the prefix of the `Db`; that takes one operation. Writers do not
+    /// conflict on it. A transaction that has scanned conflicts with every write to the
+    /// collection since its snapshot, wherever in it.
+    ///
+    /// Every writer must guard the collection so. What others write to it without its guard key is
+    /// shown, counted ([`Stats::unguarded_writes`](crate::Stats::unguarded_writes)), and not
+    /// guarded against. Leases are refused in it, because keys that expire do so without a
+    /// transaction.
+    #[must_use]
+    pub fn guarded<C, P>(mut self, collection: Collection<C, P>) -> Self {
+        self.schema.guard(collection);
         self
     }
 

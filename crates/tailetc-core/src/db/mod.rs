@@ -15,6 +15,7 @@ mod shared;
 mod staleness;
 mod stats;
 mod suspicion;
+mod unique;
 
 pub(crate) use self::apply::{AppliedEvent, Difference, Refusal};
 pub use self::builder::{Builder, Options};
@@ -29,3 +30,4 @@ pub(crate) use self::shared::{Handle, Shared};
 pub use self::staleness::Staleness;
 pub use self::stats::Stats;
 pub(crate) use self::suspicion::OpenWatch;
+pub use self::unique::{Duplicate, Reservation, UniqueCheck};

@@ -51,6 +51,8 @@ counters! {
     changes,
     /// Values that did not decode, on load, watch and resync.
     undecodable,
+    /// Transactions of others that wrote to a guarded collection without its guard key.
+    unguarded_writes,
     /// Published states.
     publications,
     /// Times the connection broke and was made anew.

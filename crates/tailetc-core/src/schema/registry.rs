@@ -1,14 +1,16 @@
 //! The registered collections of a `Db`, with their types erased.
 
 use std::any::{Any, TypeId, type_name};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{BoxError, Codec, Collection, DecodePolicy, Error, Key, KeyRef, Raw};
+use crate::schema::index::{Definition, IndexId};
+use crate::{BoxError, Codec, Collection, DecodePolicy, Error, Index, IndexKey, Key, KeyRef, Raw};
 
 /// A decoded value of any type.
 pub(crate) type AnyValue = Arc<dyn Any + Send + Sync>;
@@ -27,6 +29,8 @@ pub(crate) struct Schema {
     prefix: Key,
     /// Slot 0 is [`SlotId::RAW`]; the others are sorted by prefix, and none is a prefix of another.
     slots: Vec<Slot>,
+    /// Those of one collection stand together.
+    indexes: Vec<Definition>,
 }
 
 struct Slot {
@@ -38,6 +42,10 @@ struct Slot {
     codec_name: &'static str,
     codec: Box<dyn ErasedCodec>,
     policy: DecodePolicy,
+    /// Of the schema's indexes, those over this collection.
+    indexes: Range<usize>,
+    /// The key that every transaction puts which writes to this collection, if it is guarded.
+    guard: Option<Key>,
 }
 
 impl Schema {
@@ -79,9 +87,81 @@ impl Schema {
         &self.slots[slot.0 as usize].prefix
     }
 
+    /// The whole key of one that is relative to its collection.
+    pub(crate) fn whole_key(&self, slot: SlotId, primary: &[u8]) -> Key {
+        [self.slot_prefix(slot).as_bytes(), primary].concat().as_slice().into()
+    }
+
     /// What becomes of the slot's values that do not decode.
     pub(crate) fn policy(&self, slot: SlotId) -> DecodePolicy {
         self.slots[slot.0 as usize].policy
+    }
+
+    pub(crate) fn has_indexes(&self) -> bool {
+        !self.indexes.is_empty()
+    }
+
+    pub(crate) fn has_unique_indexes(&self) -> bool {
+        self.indexes.iter().any(|index| index.unique)
+    }
+
+    /// The indexes over a collection, with their numbers.
+    pub(crate) fn indexes_of(&self, slot: SlotId) -> impl Iterator<Item = (IndexId, &Definition)> {
+        let indexes = self.slots[slot.0 as usize].indexes.clone();
+        indexes.map(|index| (IndexId::new(index), &self.indexes[index]))
+    }
+
+    pub(crate) fn definition(&self, index: IndexId) -> &Definition {
+        &self.indexes[index.at()]
+    }
+
+    /// The collection of an index.
+    pub(crate) fn slot_of_index(&self, index: IndexId) -> SlotId {
+        let slots = self.slots.iter().position(|slot| slot.indexes.contains(&index.at()));
+        // Each index has been checked to have a collection.
+        SlotId(slots.unwrap_or_default() as u32)
+    }
+
+    /// The guard key of a guarded collection.
+    pub(crate) fn guard_of(&self, slot: SlotId) -> Option<&Key> {
+        self.slots[slot.0 as usize].guard.as_ref()
+    }
+
+    /// The guard keys of all guarded collections.
+    pub(crate) fn guards(&self) -> impl Iterator<Item = (SlotId, &Key)> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(|(slot, of)| Some((SlotId(slot as u32), of.guard.as_ref()?)))
+    }
+
+    /// What the reservations of a unique index begin with.
+    pub(crate) fn reservations(&self, index: IndexId) -> Vec<u8> {
+        let Definition { collection, name, .. } = self.definition(index);
+        let own = format!("{OWN}unique/{collection}#{name}/");
+        [self.prefix.as_bytes(), own.as_bytes()].concat()
+    }
+
+    /// The key that reserves an index key.
+    pub(crate) fn reservation(&self, index: IndexId, index_key: &[u8]) -> Key {
+        let mut key = self.reservations(index);
+        key.extend_from_slice(index_key);
+        key.as_slice().into()
+    }
+
+    /// The collection and the number of an index, if both are registered with the same types.
+    pub(crate) fn resolve_index<C: Codec, K: IndexKey, P>(
+        &self,
+        index: &Index<C, K, P>,
+    ) -> Result<(SlotId, IndexId), Error> {
+        let slot = self.resolve(index.collection())?;
+        let named = |(_, definition): &(_, &Definition)| definition.name == index.name();
+        let Some((id, definition)) = self.indexes_of(slot).find(named) else {
+            return Err(Error::UnknownIndex { index: index.full_name() });
+        };
+        if let Some(expected) = definition.other_type_than::<K>() {
+            let found = type_name::<K>();
+            return Err(Error::TypeMismatch { prefix: index.full_name(), expected, found });
+        }
+        Ok((slot, id))
     }
 
     /// The key relative to its collection.
@@ -132,10 +212,15 @@ fn mismatch(slot: &Slot, found: &'static str) -> Error {
     Error::TypeMismatch { prefix: slot.relative.to_owned(), expected: slot.codec_name, found }
 }
 
+/// Where the keys are that are the library's own, relative to the prefix of the `Db`.
+const OWN: &str = ".tailetc/";
+
 /// Collects collections and checks them against each other.
 #[derive(Default)]
 pub(crate) struct SchemaBuilder {
     declared: Vec<Declared>,
+    indexes: Vec<Definition>,
+    guarded: BTreeSet<&'static str>,
     policies: BTreeMap<&'static str, DecodePolicy>,
 }
 
@@ -158,12 +243,23 @@ impl SchemaBuilder {
         });
     }
 
+    pub(crate) fn add_index<C: Codec, K: IndexKey, P>(&mut self, index: Index<C, K, P>) {
+        self.indexes.push(Definition::of(index));
+    }
+
+    pub(crate) fn guard<C, P>(&mut self, collection: Collection<C, P>) {
+        self.guarded.insert(collection.prefix());
+    }
+
     pub(crate) fn set_policy<C, P>(&mut self, of: Collection<C, P>, policy: DecodePolicy) {
         self.policies.insert(of.prefix(), policy);
     }
 
     pub(crate) fn build(mut self, prefix: &[u8]) -> Result<Schema, Error> {
         let invalid = |reason| Error::InvalidOption { option: "collection", reason };
+        if !self.guarded.is_empty() || self.indexes.iter().any(|index| index.unique) {
+            self.add(Collection::<Raw>::new(OWN), Raw);
+        }
         self.declared.sort_by_key(|declared| declared.relative);
         for declared in &self.declared {
             if declared.relative.is_empty() {
@@ -193,6 +289,12 @@ impl SchemaBuilder {
             let reason = format!("the collection {relative:?} is not registered");
             return Err(Error::InvalidOption { option: "decode_policy", reason });
         }
+        if let Some(relative) = self.guarded.iter().find(|relative| !declared(**relative)) {
+            let reason = format!("the collection {relative:?} is not registered");
+            return Err(Error::InvalidOption { option: "guarded", reason });
+        }
+        self.indexes.sort_by_key(|index| (index.collection, index.name));
+        self.check_indexes()?;
         let raw = Declared {
             relative: "",
             separated: false,
@@ -200,15 +302,50 @@ impl SchemaBuilder {
             codec_name: type_name::<Raw>(),
             codec: Box::new(Raw),
         };
+        let indexes = self.indexes;
+        let of = |collection| {
+            let from = indexes.partition_point(|index| index.collection < collection);
+            from..indexes.partition_point(|index| index.collection <= collection)
+        };
         let slots = std::iter::once(raw).chain(self.declared).map(|declared| Slot {
             prefix: [prefix, declared.relative.as_bytes()].concat().as_slice().into(),
+            guard: self.guarded.contains(declared.relative).then(|| {
+                let own = format!("{OWN}guard/{}", declared.relative);
+                [prefix, own.as_bytes()].concat().as_slice().into()
+            }),
             relative: declared.relative,
             codec_type: declared.codec_type,
             codec_name: declared.codec_name,
             codec: declared.codec,
             policy: self.policies.get(declared.relative).copied().unwrap_or_default(),
+            indexes: of(declared.relative),
         });
-        Ok(Schema { prefix: prefix.into(), slots: slots.collect() })
+        Ok(Schema { prefix: prefix.into(), slots: slots.collect(), indexes })
+    }
+
+    /// They are sorted by collection and name.
+    fn check_indexes(&self) -> Result<(), Error> {
+        let invalid = |reason| Error::InvalidOption { option: "index", reason };
+        for index in &self.indexes {
+            let Definition { collection, name, .. } = index;
+            if !self.declared.iter().any(|declared| declared.relative == *collection) {
+                return Err(invalid(format!("the collection {collection:?} is not registered")));
+            }
+            // The name is a segment of the keys of reservations.
+            if name.is_empty() || name.contains('/') {
+                return Err(invalid(format!("{name:?} is no name: give a text without '/'")));
+            }
+        }
+        for pair in self.indexes.windows(2) {
+            if (pair[0].collection, pair[0].name) == (pair[1].collection, pair[1].name) {
+                let Definition { collection, name, .. } = &pair[0];
+                return Err(invalid(format!("{collection:?} has two indexes {name:?}")));
+            }
+        }
+        if self.indexes.len() > IndexId::MOST {
+            return Err(invalid(format!("there are more than {}", IndexId::MOST)));
+        }
+        Ok(())
     }
 }
 

@@ -123,6 +123,19 @@ impl Entry {
         }
     }
 
+    /// The value to show, of whatever type, if there is one.
+    pub(crate) fn shown_any(&self) -> Option<&AnyValue> {
+        match &self.value {
+            Value::Decoded(value) => Some(value),
+            Value::Quarantined(refused) => refused.kept.as_ref().map(|kept| &kept.value),
+        }
+    }
+
+    /// The bytes of a raw value.
+    pub(crate) fn raw(&self) -> Option<&Bytes> {
+        self.shown_any()?.downcast_ref()
+    }
+
     /// The value to show of a codec's collection. The caller has resolved the collection, so a decoded
     /// value has its type.
     pub(crate) fn typed<C: Codec>(&self, key: &[u8]) -> Result<&C::Value, Error> {

@@ -31,6 +31,12 @@ impl KeyMap {
         self.0.insert(key, entry)
     }
 
+    /// Replaces the entry of a key that is there; false if it is not.
+    pub(crate) fn replace(&mut self, key: &[u8], entry: EntryPtr) -> bool {
+        let found = self.0.get_mut(key);
+        found.map(|place| *place = entry).is_some()
+    }
+
     pub(crate) fn remove(&mut self, key: &[u8]) -> Option<EntryPtr> {
         self.0.remove(key)
     }

@@ -3,6 +3,7 @@
 mod bounds;
 mod change_set;
 mod entry;
+mod index;
 mod map;
 mod range;
 mod snapshot;
@@ -15,6 +16,10 @@ pub(crate) use self::change_set::RawChange;
 pub use self::change_set::{Change, ChangeKind, ChangeSet, Changes};
 pub(crate) use self::entry::{Entry, EntryPtr, Value};
 pub use self::entry::{Metadata, Quarantined};
+pub use self::index::{
+    IndexBounds, IndexCursor, IndexItem, IndexPage, IndexRange, IndexView, Unplaced,
+};
+pub(crate) use self::index::{RowBounds, primary_of, rows_of, without_number};
 pub(crate) use self::map::KeyMap;
 pub use self::range::{Item, Range, Scan};
 pub use self::snapshot::Snapshot;
@@ -38,6 +43,10 @@ pub(crate) struct State {
     pub(crate) map: KeyMap,
     /// The entries of `map` that do not decode.
     pub(crate) quarantined: KeyMap,
+    /// The rows of all indexes.
+    pub(crate) rows: KeyMap,
+    /// The entries that an index could not place.
+    pub(crate) unplaced: KeyMap,
     pub(crate) schema: Arc<Schema>,
 }
 
@@ -51,6 +60,8 @@ impl State {
             epoch: 0,
             map: KeyMap::default(),
             quarantined: KeyMap::default(),
+            rows: KeyMap::default(),
+            unplaced: KeyMap::default(),
             schema,
         }
     }
@@ -84,8 +95,28 @@ impl State {
         before.and_then(|before| entry.keeping(before)).map_or(entry, EntryPtr::new)
     }
 
-    /// Writes (`Some`) or deletes (`None`) a key and returns what was there.
-    pub(crate) fn set(&mut self, key: &crate::Key, after: Option<EntryPtr>) -> Option<EntryPtr> {
+    /// Writes (`Some`) or deletes (`None`) a key, in the map and in the indexes, and returns what
+    /// was there. What changed in the indexes is added to `rows`, in no order.
+    pub(crate) fn set(
+        &mut self,
+        key: &crate::Key,
+        after: Option<EntryPtr>,
+        rows: Option<&mut Vec<RawChange>>,
+    ) -> Option<EntryPtr> {
+        if !self.schema.has_indexes() {
+            return self.set_entry(key, after);
+        }
+        let before = self.set_entry(key, after.clone());
+        self.update_indexes(key, before.as_ref(), after.as_ref(), rows);
+        before
+    }
+
+    /// The same without the indexes, for a caller who makes them anew.
+    pub(crate) fn set_entry(
+        &mut self,
+        key: &crate::Key,
+        after: Option<EntryPtr>,
+    ) -> Option<EntryPtr> {
         match &after {
             Some(entry) if entry.is_quarantined() => {
                 self.quarantined.insert(key.clone(), entry.clone());

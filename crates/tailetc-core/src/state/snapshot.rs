@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::schema::SlotId;
 use crate::state::{EntryPtr, KeyBounds, Metadata, Quarantined, Range, Scan, State, Token};
-use crate::{ClonePolicy, Codec, Collection, Error, Key, Revision};
+use crate::{ClonePolicy, Codec, Collection, Error, Index, IndexKey, IndexView, Key, Revision};
 
 /// The database at exactly one revision.
 ///
@@ -21,6 +21,10 @@ pub struct Snapshot(Arc<State>);
 impl Snapshot {
     pub(crate) fn new(state: Arc<State>) -> Self {
         Self(state)
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.0
     }
 
     /// The revision: every change at or below it is visible, none above it.
@@ -144,6 +148,34 @@ impl Snapshot {
         let slot = self.0.schema.resolve(collection)?;
         let range = bounds.key_range(self.0.schema.slot_prefix(slot).as_bytes());
         Ok(Scan::new(&self.0, slot, self.0.map.range(&range)))
+    }
+
+    /// An index, at this revision.
+    ///
+    /// ```
+    /// # use tailetc_core::{Bytes, Collection, Db, Error, Index, Raw};
+    /// # const FILES: Collection<Raw> = Collection::new("files/");
+    /// const BY_SIZE: Index<Raw, u64> =
+    ///     FILES.index("size", |_, bytes, keys| keys.add(bytes.len() as u64));
+    ///
+    /// # fn largest(db: &Db) -> Result<(), Error> {
+    /// let snapshot = db.snapshot();
+    /// for file in snapshot.index(BY_SIZE)?.range(1024..).rev().take(10) {
+    ///     println!("{} has {:?} bytes", file.key, file.index_key());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownIndex`], [`Error::UnknownCollection`] and [`Error::TypeMismatch`].
+    pub fn index<C: Codec, K: IndexKey, P: ClonePolicy<C::Value>>(
+        &self,
+        index: Index<C, K, P>,
+    ) -> Result<IndexView<'_, C, K, P>, Error> {
+        let (slot, id) = self.0.schema.resolve_index(&index)?;
+        Ok(IndexView::new(&self.0, slot, id))
     }
 
     /// All keys whose values do not decode, in key order, whatever is shown in their place.

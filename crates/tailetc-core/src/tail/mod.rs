@@ -78,8 +78,9 @@ pub(crate) async fn load_first(
     state.raft_term = loaded.raft_term;
     state.revision = loaded.revision;
     for (key, entry) in loaded.changes {
-        state.set(&key, entry);
+        state.set_entry(&key, entry);
     }
+    state.rebuild_indexes();
     Ok(state)
 }
 

@@ -16,11 +16,11 @@ use crate::error::Limit;
 use crate::schema::AnyValue;
 use crate::state::{Entry, EntryPtr, State, Token, Value};
 use crate::tail::in_time;
-use crate::txn::Txn;
 use crate::txn::guards::ReadSet;
 use crate::txn::markers::{Flight, Markers, Resolution};
 use crate::txn::writes::{Pending, Put, WriteSet};
-use crate::{Error, Key, Revision};
+use crate::txn::{Txn, unique};
+use crate::{Error, Key, LeaseId, Revision};
 
 /// A committed transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Txn {
     /// [`Builder::commit_markers`](crate::Builder::commit_markers) only if the outcome could not be
     /// found out within as long again). [`Error::LimitExceeded`]: not sent.
     /// [`Error::Backend`]: certainly not applied. [`Error::HistoryLost`]: not applied; what it read
-    /// is of a history that is gone. [`Error::NotCaughtUp`] with a `committed`:
+    /// is of a history that is gone. [`Error::NotUnique`]: not applied. [`Error::NotCaughtUp`] with a `committed`:
     /// applied, but this `Db` did not see it within
     /// [`catch_up_timeout`](crate::Options::catch_up_timeout). [`Error::WritesDenied`],
     /// [`Error::Closed`] and [`Error::InObserver`]: not sent.
@@ -84,7 +84,7 @@ impl Txn {
             return Ok(self.unchanged());
         }
         let attempt = Attempt { base: self.base, reads: self.reads, writes: self.writes };
-        attempt.run(self.db.shared()).await
+        attempt.commit(self.db.shared()).await
     }
 
     pub(super) fn conflict(&self) -> Option<Error> {
@@ -108,6 +108,19 @@ struct Attempt {
 }
 
 impl Attempt {
+    async fn commit(mut self, shared: &Shared) -> Result<Commit, Error> {
+        let Err(violation) = unique::reserve(&self.base, &mut self.writes) else {
+            return self.run(shared).await;
+        };
+        // That an index key is taken is a read like any other: it must be so in the store.
+        violation.add_to(&mut self.reads);
+        for (key, _) in std::mem::take(&mut self.writes).iter() {
+            self.reads.add_key(key.clone());
+        }
+        self.run(shared).await?;
+        Err(violation.into_error())
+    }
+
     async fn run(&self, shared: &Shared) -> Result<Commit, Error> {
         check_not_observing(shared, "commit")?;
         self.check_permitted(shared)?;
@@ -261,6 +274,10 @@ impl Attempt {
             }
         }
         let mut request = TxnRequest { compares, success, failure: Vec::new() };
+        for guard in self.bumped() {
+            let name = Bytes::copy_from_slice(guard.as_bytes());
+            request.success.push(PutRequest::new(name, Bytes::new()).into());
+        }
         if request.success.is_empty() {
             // A transaction of compares alone is answered from one member's own state, which may be
             // out of date (etcd: `server/etcdserver/txn/txn.go`, `IsTxnSerializable`). A
@@ -271,6 +288,23 @@ impl Attempt {
             request.failure.push(barrier);
         }
         request
+    }
+
+    /// The guard keys of the guarded collections that this changes. They are put whatever they were
+    /// before, so that writers do not conflict on them.
+    fn bumped(&self) -> impl Iterator<Item = &Key> {
+        let schema = &self.base.schema;
+        schema
+            .guards()
+            .filter(|(slot, _)| {
+                self.writes.iter().any(|(key, pending)| match pending {
+                    Pending::Put(put) => put.slot == *slot,
+                    Pending::Delete => {
+                        self.base.map.get(key.as_bytes()).is_some_and(|entry| entry.slot == *slot)
+                    }
+                })
+            })
+            .map(|(_, guard)| guard)
     }
 
     fn puts(&self) -> impl Iterator<Item = (&Key, &Put)> {
@@ -297,7 +331,7 @@ impl Attempt {
             // Applied, to a store that is not the one that this copy shows.
             return not_caught_up(Duration::ZERO);
         }
-        if shared.apply_answer(epoch, header, self.entries(revision)) {
+        if shared.apply_answer(epoch, header, |current| self.entries(current, revision)) {
             shared.currency.prove(sent);
             return Ok(commit);
         }
@@ -316,25 +350,30 @@ impl Attempt {
         }
     }
 
-    /// What the written keys are after the commit. The guards have held, so what they were before
-    /// is what the snapshot says.
-    fn entries(&self, revision: Revision) -> Vec<(Key, Option<EntryPtr>)> {
-        let entry = |key: &Key, put: &Put| {
-            let before = self.base.map.get(key.as_bytes()).map(|entry| entry.meta);
+    /// What the written keys are after the commit, which follows directly on `current`.
+    fn entries(&self, current: &State, revision: Revision) -> Vec<(Key, Option<EntryPtr>)> {
+        let schema = &self.base.schema;
+        let entry = |key: &Key, slot, lease, value: &AnyValue| {
+            let before = current.map.get(key.as_bytes()).map(|entry| entry.meta);
             let kv = KeyValue {
                 create_revision: before.map_or(revision, |before| before.create_revision),
                 mod_revision: revision,
                 version: before.map_or(1, |before| before.version + 1),
-                lease: put.lease,
+                lease,
                 ..KeyValue::default()
             };
-            Entry::new(&kv, put.slot, Value::Decoded(AnyValue::clone(&put.value)))
+            EntryPtr::new(Entry::new(&kv, slot, Value::Decoded(AnyValue::clone(value))))
         };
         let entries = self.writes.iter().map(|(key, pending)| match pending {
-            Pending::Put(put) => (key.clone(), Some(EntryPtr::new(entry(key, put)))),
+            Pending::Put(put) => (key.clone(), Some(entry(key, put.slot, put.lease, &put.value))),
             Pending::Delete => (key.clone(), None),
         });
-        entries.collect()
+        let empty: AnyValue = Arc::new(Bytes::new());
+        let bumped = self.bumped().map(|guard| {
+            let slot = schema.slot_of(guard.as_bytes());
+            (guard.clone(), Some(entry(guard, slot, LeaseId::NONE, &empty)))
+        });
+        entries.chain(bumped).collect()
     }
 
     /// The error for a transaction that the store has refused, once the copy shows why, so that

@@ -9,10 +9,12 @@ use crate::backend::{Compare, KeyRange};
 use crate::state::State;
 
 /// What a transaction has read: present keys, absent keys, and ranges.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct ReadSet {
     keys: BTreeSet<Key>,
     ranges: Vec<KeyRange>,
+    /// Ranges in which nothing may have been written, but keys may have been deleted.
+    unwritten: Vec<KeyRange>,
 }
 
 impl ReadSet {
@@ -26,8 +28,16 @@ impl ReadSet {
         }
     }
 
+    /// For a search through all keys of a range that found only some of them, which are added by
+    /// themselves: the deletion of the others changes nothing.
+    pub(super) fn add_unwritten(&mut self, range: KeyRange) {
+        if !self.unwritten.contains(&range) {
+            self.unwritten.push(range);
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.keys.is_empty() && self.ranges.is_empty()
+        self.keys.is_empty() && self.ranges.is_empty() && self.unwritten.is_empty()
     }
 
     /// The conditions under which what was read and what is `written` is as it was in `base`.
@@ -48,7 +58,7 @@ impl ReadSet {
             let revision = base.mod_revision(key.as_bytes());
             Compare::mod_revision(Bytes::copy_from_slice(key.as_bytes()), revision)
         });
-        let ranges = self.ranges.iter();
+        let ranges = self.ranges.iter().chain(&self.unwritten);
         let ranges = ranges.map(|range| Compare::unwritten_since(range.clone(), base.revision));
         keys.chain(ranges).collect()
     }
@@ -68,6 +78,11 @@ impl ReadSet {
         for range in &self.ranges {
             let of_both = base.map.range(range).chain(now.map.range(range)).map(|(key, _)| key);
             keys.extend(of_both.filter(|key| changed(key)).cloned());
+        }
+        if !self.unwritten.is_empty() && base.revision != now.revision {
+            let in_any = |key: &Key| self.unwritten.iter().any(|r| r.contains(key.as_bytes()));
+            let written = base.map.diff(&now.map).filter(|(_, _, after)| after.is_some());
+            keys.extend(written.map(|(key, ..)| key).filter(|key| in_any(key)).cloned());
         }
         let conflict = !keys.is_empty() || base.epoch != now.epoch;
         conflict.then(|| keys.into_iter().collect())

@@ -3,8 +3,10 @@
 mod commit;
 mod guards;
 mod hooks;
+mod indexes;
 mod markers;
 mod retry;
+mod unique;
 mod writes;
 
 use std::fmt;
@@ -156,8 +158,9 @@ impl Txn {
     ///
     /// The range is guarded as a whole: keys that others add to it, change or delete make the
     /// commit fail. That takes one guard for each key of the range in the snapshot and one more;
-    /// the store takes a limited number (etcd: 128). A range of [`RAW`](crate::RAW) is guarded with
-    /// the keys of collections in it.
+    /// the store takes a limited number (etcd: 128). In a [guarded](crate::Builder::guarded)
+    /// collection it takes one guard for all. A range of [`RAW`](crate::RAW) is guarded with the
+    /// keys of collections in it.
     ///
     /// # Errors
     ///
@@ -170,7 +173,10 @@ impl Txn {
         self.sticky(|txn| {
             let slot = txn.base.schema.resolve(collection)?;
             let range = bounds.key_range(txn.base.schema.slot_prefix(slot).as_bytes());
-            txn.reads.add_range(range.clone());
+            match txn.base.schema.guard_of(slot) {
+                Some(guard) => txn.reads.add_key(guard.clone()),
+                None => txn.reads.add_range(range.clone()),
+            }
             txn.check_fresh()?;
             let pending = txn.writes.range(&range);
             let stored = txn.base.map.range(&range);
@@ -230,7 +236,8 @@ impl Txn {
     ///
     /// # Errors
     ///
-    /// As for [`put`](Self::put). That the lease does not exist is found at the commit.
+    /// As for [`put`](Self::put), and [`Error::GuardedLease`]. That the lease does not exist is found
+    /// at the commit.
     pub fn put_with_lease<C: Codec, P>(
         &mut self,
         collection: Collection<C, P>,
@@ -240,6 +247,9 @@ impl Txn {
     ) -> Result<(), Error> {
         self.sticky(|txn| {
             let (slot, key) = txn.write_key(collection, key.as_ref())?;
+            if lease != LeaseId::NONE && txn.base.schema.guard_of(slot).is_some() {
+                return Err(Error::GuardedLease { key });
+            }
             let value: Arc<C::Value> = value.into();
             let encoded = txn.base.schema.encode(slot, key.as_bytes(), &*value);
             let bytes =
