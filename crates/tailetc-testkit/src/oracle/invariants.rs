@@ -5,10 +5,11 @@ use tailetc_core::backend::{Event, EventKind, KeyRange};
 
 use super::timeline::Timeline;
 use crate::simulation::value::{Item, Name};
-use crate::simulation::workload::{ACCOUNTS, BALANCE, ON_DUTY, account, rota};
+use crate::simulation::workload::{ACCOUNTS, BALANCE, BALCONY, ON_DUTY, ROOM, WARD, account, rota};
 
 pub(crate) fn check(timeline: &Timeline, wrong: &mut impl FnMut(String)) {
     let (bank, rota) = (Name::item("bank/").prefix(), rota().prefix());
+    let (items, places) = (Name::item("").prefix(), Name::place("").prefix());
     let counters = Name::raw("counter/").prefix();
     for (revision, events) in &timeline.revisions {
         let touches = |range: &KeyRange| events.iter().any(|event| range.contains(&event.kv.key));
@@ -28,10 +29,32 @@ pub(crate) fn check(timeline: &Timeline, wrong: &mut impl FnMut(String)) {
                 wrong(format!("{on_duty} are on duty at {revision}"));
             }
         }
+        if touches(&items) {
+            let numbers = numbers(timeline, &items, *revision);
+            let on = numbers.iter().filter(|number| WARD.contains(number)).count();
+            if on > ON_DUTY {
+                wrong(format!("{on} are on duty in the ward at {revision}"));
+            }
+        }
+        if touches(&places) {
+            let mut taken = numbers(timeline, &places, *revision);
+            let balcony = taken.iter().filter(|number| BALCONY.contains(number)).count();
+            let places = taken.len();
+            taken.sort_unstable();
+            taken.dedup();
+            if taken.len() < places || balcony > ROOM {
+                wrong(format!("{places} places, {taken:?} taken at {revision}"));
+            }
+        }
         for event in events.iter().filter(|event| counters.contains(&event.kv.key)) {
             check_increment(timeline, event, wrong);
         }
     }
+}
+
+fn numbers(timeline: &Timeline, of: &KeyRange, at: Revision) -> Vec<i64> {
+    let state = timeline.state(of, at);
+    state.filter_map(|(_, kv)| Some(Item::decode(&kv.value)?.number)).collect()
 }
 
 fn check_increment(timeline: &Timeline, event: &Event, wrong: &mut impl FnMut(String)) {

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use tailetc_core::Revision;
-use tailetc_core::backend::KeyValue;
+use tailetc_core::backend::{KeyRange, KeyValue};
 
 use super::outcomes::{era_of, read_a_lost_history};
 use super::timeline::{Timeline, is_undecodable};
 use crate::simulation::record::{Outcome, Read, TxnRecord};
+use crate::simulation::value::Item;
 
 /// Returns the histories to which transactions were committed that had read one that is lost: no
 /// guard tells the two apart, and what the workloads keep true does not hold there.
@@ -69,20 +70,40 @@ fn mismatch(txn: &TxnRecord, at: Revision, timeline: &Timeline) -> Option<String
             }
             Read::Exists { key, exists } => timeline.get(key, at).is_some() == *exists,
             Read::Range { range, own, pairs } => {
-                let stored = timeline.state(range, at);
-                let mut expected: BTreeMap<&Bytes, &Bytes> =
-                    stored.map(|(key, kv)| (key, &kv.value)).collect();
-                for (key, value) in own {
-                    match value {
-                        Some(value) => expected.insert(key, value),
-                        None => expected.remove(key),
-                    };
-                }
+                let expected = overlaid(range, own, at, timeline);
+                pairs.iter().map(|(key, value)| (key, value)).eq(expected)
+            }
+            Read::Numbers { range, low, high, own, pairs } => {
+                let items = overlaid(range, own, at, timeline).into_iter();
+                let numbered = items.filter_map(|(key, value)| {
+                    let number = Item::decode(value)?.number;
+                    (*low..=*high).contains(&number).then_some((number, key, value))
+                });
+                let expected: BTreeSet<_> = numbered.collect();
+                let expected = expected.into_iter().map(|(_, key, value)| (key, value));
                 pairs.iter().map(|(key, value)| (key, value)).eq(expected)
             }
         };
         (!holds).then(|| format!("{read:?} at {at}"))
     })
+}
+
+/// What a range holds, with a transaction's own writes on top.
+fn overlaid<'r>(
+    range: &'r KeyRange,
+    own: &'r BTreeMap<Bytes, Option<Bytes>>,
+    at: Revision,
+    timeline: &'r Timeline,
+) -> BTreeMap<&'r Bytes, &'r Bytes> {
+    let stored = timeline.state(range, at);
+    let mut expected: BTreeMap<_, _> = stored.map(|(key, kv)| (key, &kv.value)).collect();
+    for (key, value) in own {
+        match value {
+            Some(value) => expected.insert(key, value),
+            None => expected.remove(key),
+        };
+    }
+    expected
 }
 
 /// A written key that somebody else changed after what the transaction saw.

@@ -9,7 +9,7 @@ use tailetc_core::backend::{Event, EventKind, KeyRange, KeyValue};
 
 use crate::faulty::History;
 use crate::simulation::record::Pair;
-use crate::simulation::value::{Item, MARKERS, Name};
+use crate::simulation::value::{Item, MARKERS, Name, OWN};
 
 pub(crate) struct Timeline {
     /// The last revision that is shared with the history before.
@@ -24,7 +24,10 @@ impl Timeline {
     pub(crate) fn new(history: &History) -> Self {
         let mut revisions = history.revisions.clone();
         for (_, events) in &mut revisions {
-            events.retain(|event| !event.kv.key.starts_with(MARKERS.as_bytes()));
+            let is_own = |event: &Event| {
+                [MARKERS, OWN].iter().any(|own| event.kv.key.starts_with(own.as_bytes()))
+            };
+            events.retain(|event| !is_own(event));
         }
         let mut keys: BTreeMap<Bytes, Vec<(Revision, Option<KeyValue>)>> = BTreeMap::new();
         for (revision, events) in &revisions {

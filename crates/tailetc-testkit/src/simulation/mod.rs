@@ -45,7 +45,7 @@ use self::setup::Setup;
 pub use self::stage::{Habits, Stage};
 use self::trace::Trace;
 pub use self::transfer::{DBS, Merged, Verdict};
-use self::value::{ITEMS, Item, MARKERS, Name, PREFIX};
+use self::value::{Item, MARKERS, Name, declare};
 use self::world::World;
 use crate::faulty::{Cluster, FaultPlan, FaultyBackend, Identity};
 use crate::oracle;
@@ -207,7 +207,7 @@ async fn connect<O: FnMut(&tailetc_core::ChangeSet) + Send + 'static>(
 ) -> Result<Db, String> {
     let mut last: Option<Error> = None;
     for _ in 0..200 {
-        let mut builder = Db::builder(client.clone()).prefix(PREFIX).collection(ITEMS);
+        let mut builder = declare(Db::builder(client.clone()));
         if marked {
             builder = builder.commit_markers(MARKERS);
         }

@@ -10,13 +10,13 @@ pub use super::outside::write;
 use super::record::{Record, Stamp};
 use super::stage::Stage;
 pub use super::value::MARKERS;
-use super::value::{ITEMS, PREFIX};
+use super::value::declare;
 use super::{streams, worker};
 
-/// Names prefix and collections of a `Db`, and has an observer record all its changes.
+/// Names prefix, collections and indexes of a `Db`, and has an observer record all its changes.
 pub fn register(builder: Builder, db: usize, record: &Arc<Mutex<Record>>) -> Builder {
     let observer = streams::observer(db, record, |_| {});
-    builder.prefix(PREFIX).collection(ITEMS).observer(observer)
+    declare(builder).observer(observer)
 }
 
 /// Starts so many programs that use a `Db`, and consumers of its watches, which end when it is

@@ -74,6 +74,14 @@ pub(crate) enum Read {
         own: BTreeMap<Bytes, Option<Bytes>>,
         pairs: Vec<(Bytes, Bytes)>,
     },
+    /// The items of a range whose numbers are from `low` to `high`, by their numbers.
+    Numbers {
+        range: KeyRange,
+        low: i64,
+        high: i64,
+        own: BTreeMap<Bytes, Option<Bytes>>,
+        pairs: Vec<(Bytes, Bytes)>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

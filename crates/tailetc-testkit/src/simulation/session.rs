@@ -1,15 +1,18 @@
 //! A transaction that remembers what it did.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tailetc_core::{Commit, Error, LeaseId, Prefix, RAW, Txn};
+use tailetc_core::backend::KeyRange;
+use tailetc_core::{Commit, Error, Key, LeaseId, Prefix, RAW, Snapshot, Txn};
 use tokio::time::sleep;
 
 use super::record::{Outcome, Read, TxnRecord};
 use super::stage::Stage;
-use super::value::{ITEMS, Item, Name};
+use super::value::{Area, BY_NUMBER, BY_SEAT, ITEMS, Item, Name, PLACES};
 
 pub(crate) struct Session<'w> {
     stage: &'w dyn Stage,
@@ -29,11 +32,13 @@ impl<'w> Session<'w> {
     }
 
     pub(crate) fn get(&mut self, name: &Name) -> Result<Option<Item>, Error> {
-        let item = if name.typed {
-            self.txn.get(ITEMS, &name.rest)?.map(|item| *item)
-        } else {
-            let bytes = self.txn.get(RAW, &name.rest)?;
-            bytes.and_then(|bytes| Item::decode(&bytes))
+        let item = match name.area {
+            Area::Items => self.txn.get(ITEMS, &name.rest)?.map(|item| *item),
+            Area::Places => self.txn.get(PLACES, &name.rest)?.map(|item| *item),
+            Area::Raw => {
+                let bytes = self.txn.get(RAW, &name.rest)?;
+                bytes.and_then(|bytes| Item::decode(&bytes))
+            }
         };
         let (key, value) = (name.whole(), item.map(Item::encode));
         match self.writes.get(&key) {
@@ -48,9 +53,10 @@ impl<'w> Session<'w> {
     }
 
     pub(crate) fn contains(&mut self, name: &Name) -> Result<bool, Error> {
-        let exists = match name.typed {
-            true => self.txn.contains(ITEMS, &name.rest)?,
-            false => self.txn.contains(RAW, &name.rest)?,
+        let exists = match name.area {
+            Area::Items => self.txn.contains(ITEMS, &name.rest)?,
+            Area::Places => self.txn.contains(PLACES, &name.rest)?,
+            Area::Raw => self.txn.contains(RAW, &name.rest)?,
         };
         let key = name.whole();
         if !self.writes.contains_key(&key) {
@@ -62,22 +68,54 @@ impl<'w> Session<'w> {
     /// All keys that begin with `name`, relative to the collection.
     pub(crate) fn range(&mut self, name: &Name) -> Result<Vec<(Name, Item)>, Error> {
         let mut found = Vec::new();
-        if name.typed {
-            for (key, item) in self.txn.range(ITEMS, Prefix(&name.rest))? {
-                found.push((Name::item(key.to_string()), *item));
+        match name.area {
+            Area::Items => {
+                for (key, item) in self.txn.range(ITEMS, Prefix(&name.rest))? {
+                    found.push((Name::item(key.to_string()), *item));
+                }
             }
-        } else {
-            for (key, bytes) in self.txn.range(RAW, Prefix(&name.rest))? {
-                let name = Name { typed: false, rest: key.to_string() };
-                found.extend(Item::decode(&bytes).map(|item| (name, item)));
+            Area::Places => {
+                for (key, item) in self.txn.range(PLACES, Prefix(&name.rest))? {
+                    found.push((Name::place(key.to_string()), *item));
+                }
+            }
+            Area::Raw => {
+                for (key, bytes) in self.txn.range(RAW, Prefix(&name.rest))? {
+                    let name = Name { area: Area::Raw, rest: key.to_string() };
+                    found.extend(Item::decode(&bytes).map(|item| (name, item)));
+                }
             }
         }
-        let range = name.prefix();
-        let own = self.writes.iter().filter(|(key, _)| range.contains(key));
-        let own = own.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let (range, own) = (name.prefix(), self.own_within(&name.prefix()));
         let pairs = found.iter().map(|(name, item)| (name.whole(), item.encode())).collect();
         self.reads.push(Read::Range { range, own, pairs });
         Ok(found)
+    }
+
+    /// All items, or places, whose numbers are in a range, by their numbers.
+    pub(crate) fn numbers(
+        &mut self,
+        area: Area,
+        numbers: RangeInclusive<i64>,
+    ) -> Result<Vec<(Name, Item)>, Error> {
+        let (low, high) = (*numbers.start(), *numbers.end());
+        let found = match area {
+            Area::Items => self.txn.index_range(BY_NUMBER, low..=high)?,
+            _ if low == high => self.txn.index_get(BY_SEAT, low)?,
+            _ => self.txn.index_range(BY_SEAT, low..=high)?,
+        };
+        let named = |(key, item): (Key, Arc<Item>)| (Name { area, rest: key.to_string() }, *item);
+        let found: Vec<_> = found.into_iter().map(named).collect();
+        let range = Name { area, rest: String::new() }.prefix();
+        let own = self.own_within(&range);
+        let pairs = found.iter().map(|(name, item)| (name.whole(), item.encode())).collect();
+        self.reads.push(Read::Numbers { range, low, high, own, pairs });
+        Ok(found)
+    }
+
+    fn own_within(&self, range: &KeyRange) -> BTreeMap<Bytes, Option<Bytes>> {
+        let own = self.writes.iter().filter(|(key, _)| range.contains(key));
+        own.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     pub(crate) fn put(&mut self, name: &Name, number: i64) -> Result<(), Error> {
@@ -91,18 +129,20 @@ impl<'w> Session<'w> {
         lease: LeaseId,
     ) -> Result<(), Error> {
         let item = Item { id: self.stage.id(), number };
-        match name.typed {
-            true => self.txn.put_with_lease(ITEMS, &name.rest, item, lease)?,
-            false => self.txn.put_with_lease(RAW, &name.rest, item.encode(), lease)?,
+        match name.area {
+            Area::Items => self.txn.put_with_lease(ITEMS, &name.rest, item, lease)?,
+            Area::Places => self.txn.put(PLACES, &name.rest, item)?,
+            Area::Raw => self.txn.put_with_lease(RAW, &name.rest, item.encode(), lease)?,
         }
         self.writes.insert(name.whole(), Some(item.encode()));
         Ok(())
     }
 
     pub(crate) fn delete(&mut self, name: &Name) -> Result<(), Error> {
-        match name.typed {
-            true => self.txn.delete(ITEMS, &name.rest)?,
-            false => self.txn.delete(RAW, &name.rest)?,
+        match name.area {
+            Area::Items => self.txn.delete(ITEMS, &name.rest)?,
+            Area::Places => self.txn.delete(PLACES, &name.rest)?,
+            Area::Raw => self.txn.delete(RAW, &name.rest)?,
         }
         self.writes.insert(name.whole(), None);
         Ok(())
@@ -115,9 +155,10 @@ impl<'w> Session<'w> {
 
     /// Commits, giving up the wait after `patience` if there is one.
     pub(crate) async fn commit(self, patience: Option<Duration>) -> Result<Commit, Error> {
-        let Self { stage, db, label, txn, reads, writes, validated } = self;
+        let Self { stage, db, label, txn, mut reads, mut writes, mut validated } = self;
         let (resyncs, warned) = (stage.resyncs(db), stage.is_warned(db));
-        let base = txn.snapshot().revision();
+        let snapshot = txn.snapshot();
+        let base = snapshot.revision();
         let called = stage.stamp();
         let written = writes.len();
         stage.trace(format_args!(
@@ -145,6 +186,13 @@ impl<'w> Session<'w> {
                 }
                 None if error.is_outcome_unknown() => (Outcome::Unknown, "unknown"),
                 None if error.is_conflict() => (Outcome::NotApplied, "conflict"),
+                None if let Error::NotUnique { key, holder, .. } = error => {
+                    // A transaction that wrote nothing, and read who has the number.
+                    reads.extend(holding(&snapshot, &writes, key, holder));
+                    validated = true;
+                    writes.clear();
+                    (Outcome::Committed(base, false), "not unique")
+                }
                 None => (Outcome::NotApplied, "refused"),
             },
         };
@@ -173,4 +221,24 @@ impl<'w> Session<'w> {
         // None was given up: as good as an error that nobody looks at.
         result.unwrap_or(Err(Error::WritesDenied))
     }
+}
+
+/// That a place has the number which `key` was to have.
+fn holding(
+    snapshot: &Snapshot,
+    writes: &BTreeMap<Bytes, Option<Bytes>>,
+    key: &Key,
+    holder: &Key,
+) -> Option<Read> {
+    // Of two places that one transaction gives a number to, none need have it before.
+    if writes.contains_key(holder.as_bytes()) {
+        return None;
+    }
+    let wanted = Item::decode(writes.get(key.as_bytes())?.as_ref()?)?.number;
+    let name = Name::place("").whole();
+    let holder = Bytes::copy_from_slice(holder.as_bytes());
+    let item = snapshot.get(PLACES, holder.strip_prefix(&*name)?).ok()??;
+    let (range, own) = (Name::place("").prefix(), BTreeMap::new());
+    let pairs = vec![(holder, item.encode())];
+    Some(Read::Numbers { range, low: wanted, high: wanted, own, pairs })
 }

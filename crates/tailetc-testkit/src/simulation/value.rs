@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tailetc_core::backend::KeyRange;
-use tailetc_core::{BoxError, Codec, Collection, KeyRef};
+use tailetc_core::{BoxError, Builder, Codec, Collection, Index, KeyRef};
 
 /// The prefix of every simulated `Db`.
 pub(crate) const PREFIX: &str = "/sim/";
@@ -12,6 +12,26 @@ pub const MARKERS: &str = "/markers/";
 
 /// Typed values. What they keep is decoded, and can fail to be.
 pub(crate) const ITEMS: Collection<Numbered> = Collection::new("items/");
+
+/// Items by what the workload counts. Foreign writers write items, too.
+pub(crate) const BY_NUMBER: Index<Numbered, i64> =
+    ITEMS.index("number", |_, item, keys| keys.add(item.number));
+
+/// A guarded collection, which nobody writes to but through a `Db`.
+pub(crate) const PLACES: Collection<Numbered> = Collection::new("places/");
+
+/// No two places have the same number.
+pub(crate) const BY_SEAT: Index<Numbered, i64> =
+    PLACES.unique_index("seat", |_, item, keys| keys.add(item.number));
+
+/// Where the keys are that guard and reserve. They are no part of what programs do.
+pub(crate) const OWN: &str = "/sim/.tailetc/";
+
+/// The prefix, collections and indexes of every simulated `Db`.
+pub(crate) fn declare(builder: Builder) -> Builder {
+    let builder = builder.prefix(PREFIX).collection(ITEMS).index(BY_NUMBER);
+    builder.collection(PLACES).index(BY_SEAT).guarded(PLACES)
+}
 
 /// A value that no two writes share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,26 +69,42 @@ impl Codec for Numbered {
     }
 }
 
-/// A key of the simulation: of the typed collection or a raw one.
+/// Where a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Area {
+    Items,
+    Places,
+    Raw,
+}
+
+/// A key of the simulation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Name {
-    pub(crate) typed: bool,
+    pub(crate) area: Area,
     /// Relative to its collection; for raw ones, to the prefix of the `Db`.
     pub(crate) rest: String,
 }
 
 impl Name {
     pub(crate) fn item(rest: impl Into<String>) -> Self {
-        Self { typed: true, rest: rest.into() }
+        Self { area: Area::Items, rest: rest.into() }
+    }
+
+    pub(crate) fn place(rest: impl Into<String>) -> Self {
+        Self { area: Area::Places, rest: rest.into() }
     }
 
     pub(crate) fn raw(rest: impl AsRef<str>) -> Self {
-        Self { typed: false, rest: format!("raw/{}", rest.as_ref()) }
+        Self { area: Area::Raw, rest: format!("raw/{}", rest.as_ref()) }
     }
 
     /// The whole key, as the store has it.
     pub(crate) fn whole(&self) -> Bytes {
-        let collection = if self.typed { ITEMS.prefix() } else { "" };
+        let collection = match self.area {
+            Area::Items => ITEMS.prefix(),
+            Area::Places => PLACES.prefix(),
+            Area::Raw => "",
+        };
         format!("{PREFIX}{collection}{}", self.rest).into()
     }
 

@@ -145,6 +145,9 @@ pub(crate) fn keep(
 ) {
     let (got, revision) = (stage.stamp(), snapshot.revision());
     let pairs = view::pairs(snapshot);
+    if let Some(wrong) = view::wrong_index(snapshot) {
+        stage.violation(format!("{label}: at {revision}, {wrong}"));
+    }
     stage.record(|record| {
         record.snapshots.push(SnapshotRecord { label, asked, at_least, got, revision, pairs });
     });

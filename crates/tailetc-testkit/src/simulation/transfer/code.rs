@@ -187,6 +187,7 @@ code_of_variants! {
         0u64 => Key { key: key, value: value }
         1u64 => Exists { key: key, exists: exists }
         2u64 => Range { range: range, own: own, pairs: pairs }
+        3u64 => Numbers { range: range, low: low, high: high, own: own, pairs: pairs }
     }
 }
 
