@@ -9,7 +9,7 @@ use crate::db::applier::Applier;
 use crate::db::observers::{Observer, ObserverGuard, call_one, check_not_observing, is_observing};
 use crate::schema::Schema;
 use crate::state::{Entry, EntryPtr, RawChange, State};
-use crate::watch::Subscriber;
+use crate::watch::{Scope, Sink};
 use crate::{ChangeKind, ChangeSet, DecodePolicy, Error, Key, Revision};
 
 /// Keeps the state from moving while its difference to the store is being loaded.
@@ -212,13 +212,30 @@ impl Shared {
         self.leaving.add(id);
     }
 
-    /// Registers a watch and returns the state that its changes follow on.
-    pub(crate) fn subscribe(&self, subscriber: Subscriber) -> Result<Arc<State>, Error> {
+    /// Registers a watch. `begin` makes its two ends for the state that its changes follow on.
+    pub(crate) fn subscribe<W>(
+        &self,
+        scope: &Scope,
+        begin: impl FnOnce(&Arc<State>) -> Result<(Sink, W), Error>,
+    ) -> Result<W, Error> {
         check_not_observing(self, "watch")?;
         let mut applier = self.lock_applier();
         self.check_open()?;
-        applier.subscribers.add(subscriber);
-        Ok(self.state())
+        self.prune_watches(&mut applier);
+        let (sink, watch) = begin(&self.state())?;
+        applier.subscribers.add(scope, sink);
+        Ok(watch)
+    }
+
+    /// For a watch that is dropped, maybe by a thread that holds the lock.
+    pub(crate) fn watch_left(&self, scope: Scope) {
+        self.left_watches.add(scope);
+    }
+
+    fn prune_watches(&self, applier: &mut Applier) {
+        for scope in self.left_watches.take() {
+            applier.subscribers.prune(&scope);
+        }
     }
 
     /// Ends all watches after a close.
@@ -269,12 +286,13 @@ impl Shared {
 
     fn deliver(&self, applier: &mut Applier, set: ChangeSet) {
         applier.depart(self.leaving.take());
+        self.prune_watches(applier);
         self.counters.observer_panics(applier.observers.call(self, &set));
-        applier.subscribers.enqueue(set);
+        applier.subscribers.enqueue(set, || self.state());
     }
 
     fn after_publication(&self, applier: &mut Applier) {
-        applier.subscribers.send();
+        applier.subscribers.send(|| self.state());
         if self.check_open().is_err() {
             applier.subscribers.clear();
         }

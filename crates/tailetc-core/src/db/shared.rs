@@ -20,9 +20,10 @@ use crate::db::suspicion::Suspicion;
 use crate::db::{Health, Options, OwnWrites, Phase};
 use crate::state::State;
 use crate::txn::Markers;
+use crate::watch::Scope;
 use crate::{CloseReason, Error, Revision};
 
-/// Lock order: `applier`, then `history` or `leaving`; no other lock is taken while one of them is
+/// Lock order: `applier`, then `history`, `leaving`, `left_watches` or the record of a watch; no other lock is taken while one of them is
 /// held, but for the short internal ones of tokio's channels. `std` locks, because they are held
 /// for memory work only and never across an await.
 pub(crate) struct Shared {
@@ -33,7 +34,9 @@ pub(crate) struct Shared {
     /// Everything that changes the state goes through here, one at a time.
     applier: Mutex<Applier>,
     /// Observers that left while the applier was locked by their own thread.
-    pub(super) leaving: Leaving,
+    pub(super) leaving: Leaving<u64>,
+    /// What watches were about that have ended.
+    pub(super) left_watches: Leaving<Scope>,
     /// The last published states, oldest first, at most [`Options::history`] of them.
     history: Mutex<VecDeque<Arc<State>>>,
     /// Announces positions, after the state they speak of is readable.
@@ -111,6 +114,7 @@ impl Shared {
             state: ArcSwap::new(Arc::clone(&state)),
             applier: Mutex::new(applier),
             leaving: Leaving::default(),
+            left_watches: Leaving::default(),
             history: Mutex::new(VecDeque::from_iter((options.history > 0).then_some(state))),
             position: watch::Sender::new(position),
             phase: watch::Sender::new(phase),

@@ -14,7 +14,7 @@ use crate::{BoxError, Codec, Collection, DecodePolicy, Error, Key, KeyRef, Raw};
 pub(crate) type AnyValue = Arc<dyn Any + Send + Sync>;
 
 /// Names a registered collection within its schema.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SlotId(u32);
 
 impl SlotId {

@@ -116,6 +116,14 @@ impl ChangeSet {
         Ok(self.within(slot, &KeyRange::prefix(prefix.to_vec())))
     }
 
+    /// The whole keys that changed, with the collections that they belong to.
+    pub(crate) fn touched(&self) -> impl Iterator<Item = (SlotId, &Key)> {
+        self.changes.iter().filter_map(|change| {
+            let entry = change.after.as_ref().or(change.before.as_ref())?;
+            Some((entry.slot, &change.key))
+        })
+    }
+
     /// Whether anything within a range of a collection changed.
     pub(crate) fn touches(&self, slot: SlotId, range: &KeyRange) -> bool {
         self.within::<Raw, Shared>(slot, range).next().is_some()
