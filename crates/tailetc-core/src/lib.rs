@@ -65,4 +65,4 @@ pub use crate::state::{
     Range, Scan, Snapshot, Token,
 };
 pub use crate::txn::{Commit, Txn};
-pub use crate::watch::{Update, Watch, WatchMode};
+pub use crate::watch::{Reflect, Update, Watch, WatchMode};

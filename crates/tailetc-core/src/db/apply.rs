@@ -133,6 +133,8 @@ impl Shared {
         let revision = header.revision;
         let mut applier = self.lock_applier();
         let current = self.state();
+        // On an idle prefix there is no other occasion.
+        self.history().let_go();
         if revision <= current.revision {
             return;
         }
@@ -168,16 +170,14 @@ impl Shared {
             let before = next.set(&key, after.clone());
             changes.push(RawChange { key, before, after });
         }
-        self.forget_history(&mut applier);
+        self.history().forget();
         self.counters.changes(changes.len() as u64);
         if !changes.is_empty() {
             let set = ChangeSet::new(ChangeKind::Resync, &next, changes);
             self.deliver(&mut applier, set);
         }
         let next = Arc::new(next);
-        if self.options.history > 0 {
-            self.remember(&mut applier, &next);
-        }
+        self.history().remember(&next);
         // Counted once it is so, and before anybody is told of it.
         self.show(&mut applier, Arc::clone(&next));
         self.counters.resyncs(1);
@@ -227,6 +227,15 @@ impl Shared {
         Ok(watch)
     }
 
+    /// The kept state that shows `revision`, and each after it: for a watch that begins there, while
+    /// it is being registered.
+    pub(crate) fn states_since(
+        &self,
+        revision: Revision,
+    ) -> Result<(Arc<State>, Vec<Arc<State>>), Error> {
+        self.history().since(revision, &self.state())
+    }
+
     /// For a watch that is dropped, maybe by a thread that holds the lock.
     pub(crate) fn watch_left(&self, scope: Scope) {
         self.left_watches.add(scope);
@@ -273,7 +282,7 @@ impl Shared {
             }
         }
         if self.options.history > 0 {
-            self.remember(applier, &Arc::new(next.clone()));
+            self.history().remember(&Arc::new(next.clone()));
         }
     }
 

@@ -18,6 +18,7 @@ pub(crate) struct Sink {
     record: Arc<Mutex<Record>>,
     /// Has room for one: as many as there are pending changes.
     wake: Sender<()>,
+    delay: Duration,
 }
 
 /// The consumer's end.
@@ -42,7 +43,8 @@ struct Record {
 struct Pending {
     /// Where the watch looks, it is the state that the consumer has seen.
     base: Arc<State>,
-    since: Instant,
+    /// When the consumer may have it.
+    due: Instant,
 }
 
 /// When the consumer gets what is pending.
@@ -54,12 +56,15 @@ enum Turn {
     At(Pin<Box<Sleep>>),
 }
 
-/// A pair whose consumer has seen `state`.
-pub(super) fn pair(delay: Duration, state: &State) -> (Sink, Source) {
+/// A pair whose consumer has seen `state`; `is_past` if others have been published since.
+pub(super) fn pair(delay: Duration, state: &Arc<State>, is_past: bool) -> (Sink, Source) {
     let record = Record { seen: (state.epoch, state.revision), pending: None };
     let record = Arc::new(Mutex::new(record));
     let (wake, woken) = channel(1);
-    let sink = Sink { record: Arc::clone(&record), wake };
+    let sink = Sink { record: Arc::clone(&record), wake, delay };
+    if is_past {
+        sink.wake_at(&mut lock(&record), state, Instant::now());
+    }
     (sink, Source { record, woken, delay, turn: Turn::Idle })
 }
 
@@ -71,8 +76,11 @@ impl Sink {
         if record.pending.is_some() || record.seen >= now {
             return;
         }
-        record.pending = Some(Pending { base: Arc::clone(before), since: Instant::now() });
-        drop(record);
+        self.wake_at(&mut record, before, Instant::now() + self.delay);
+    }
+
+    fn wake_at(&self, record: &mut Record, base: &Arc<State>, due: Instant) {
+        record.pending = Some(Pending { base: Arc::clone(base), due });
         let _ = self.wake.try_send(());
     }
 
@@ -116,8 +124,8 @@ impl Source {
         if self.delay.is_zero() {
             return Turn::Now;
         }
-        let since = lock(&self.record).pending.as_ref().map(|pending| pending.since);
-        since.map_or(Turn::Idle, |since| Turn::At(Box::pin(sleep_until(since + self.delay))))
+        let due = lock(&self.record).pending.as_ref().map(|pending| pending.due);
+        due.map_or(Turn::Idle, |due| Turn::At(Box::pin(sleep_until(due))))
     }
 
     fn take(&self, shared: &Shared) -> Option<(Arc<State>, Arc<State>)> {

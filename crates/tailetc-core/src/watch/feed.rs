@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::db::Shared;
 use crate::state::State;
 use crate::watch::{Scope, Sink, WatchMode, coalesced, exact};
-use crate::{ChangeSet, CloseReason, Error};
+use crate::{ChangeSet, CloseReason, Error, Revision};
 
 /// The consumer's end of a watch: the initial state, what follows, lagging and beginning again, the
 /// end. Nothing is lost when whoever polls it stops doing so.
@@ -36,10 +36,18 @@ enum Source {
 }
 
 impl Feed {
-    /// A feed that begins with the present state.
-    pub(crate) fn open(shared: &Arc<Shared>, scope: Scope, mode: WatchMode) -> Result<Self, Error> {
+    /// A feed that begins with the present state, or with what comes after a kept revision.
+    pub(crate) fn open(
+        shared: &Arc<Shared>,
+        scope: Scope,
+        mode: WatchMode,
+        after: Option<Revision>,
+    ) -> Result<Self, Error> {
         mode.check()?;
-        let stage = begin(shared, &scope, mode)?;
+        let stage = match after {
+            Some(revision) => begin_after(shared, &scope, mode, revision)?,
+            None => begin(shared, &scope, mode)?,
+        };
         Ok(Self { shared: Arc::clone(shared), scope, mode, stage })
     }
 
@@ -65,7 +73,7 @@ impl Feed {
                 return Poll::Ready(Some(Ok(Arc::new(self.scope.initial(&state)))));
             }
             match source {
-                Source::Exact(source) => match ready!(source.poll(context)) {
+                Source::Exact(source) => match ready!(source.poll(context, &self.scope)) {
                     exact::Next::Set(set) => return Poll::Ready(Some(Ok(set))),
                     exact::Next::Lagged { after } => {
                         self.shared.counters.lagged_watches(1);
@@ -103,24 +111,43 @@ impl Feed {
 
 fn begin(shared: &Shared, scope: &Scope, mode: WatchMode) -> Result<Stage, Error> {
     shared.subscribe(scope, |state| {
-        let (sink, source) = pair(mode, state);
+        let (sink, source) = pair(mode, state.revision, state, Vec::new());
         Ok((sink, Stage::Open { initial: Some(Arc::clone(state)), source }))
     })
 }
 
-/// The two ends of a watch whose consumer knows `state`.
-fn pair(mode: WatchMode, state: &State) -> (Sink, Source) {
+fn begin_after(
+    shared: &Shared,
+    scope: &Scope,
+    mode: WatchMode,
+    revision: Revision,
+) -> Result<Stage, Error> {
+    shared.subscribe(scope, |_| {
+        let (base, later) = shared.states_since(revision)?;
+        let (sink, source) = pair(mode, revision, &base, later);
+        Ok((sink, Stage::Open { initial: None, source }))
+    })
+}
+
+/// The two ends of a watch whose consumer knows `base`, which shows `revision`, and none of the
+/// published states that came `later`.
+fn pair(
+    mode: WatchMode,
+    revision: Revision,
+    base: &Arc<State>,
+    later: Vec<Arc<State>>,
+) -> (Sink, Source) {
     let coalesced = |delay| {
-        let (sink, source) = coalesced::pair(delay, state);
+        let (sink, source) = coalesced::pair(delay, base, !later.is_empty());
         (Sink::Coalesced(sink), Source::Coalesced(source))
     };
     match mode {
-        WatchMode::Exact { buffer } => {
-            let (sink, source) = exact::queue(buffer, state.revision);
-            (Sink::Exact(sink), Source::Exact(source))
-        }
         WatchMode::Coalesced => coalesced(Duration::ZERO),
         WatchMode::Debounced { delay } => coalesced(delay),
+        WatchMode::Exact { buffer } => {
+            let (sink, source) = exact::queue(buffer, revision, base, later);
+            (Sink::Exact(sink), Source::Exact(source))
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod coalesced;
 mod exact;
 mod feed;
 mod mode;
+mod reflect;
 mod routes;
 mod scope;
 mod stream;
@@ -19,6 +20,7 @@ mod update;
 mod tests;
 
 pub use self::mode::WatchMode;
+pub use self::reflect::Reflect;
 pub(crate) use self::scope::Scope;
 pub use self::stream::Watch;
 pub(crate) use self::subscribers::{Sink, Subscribers};

@@ -1,9 +1,9 @@
 //! What a watch is about.
 
+use crate::ChangeSet;
 use crate::backend::KeyRange;
 use crate::schema::SlotId;
 use crate::state::State;
-use crate::{ChangeKind, ChangeSet};
 
 /// A part of the data: where its changes are routed, and how it is seen.
 #[derive(Clone, Debug)]
@@ -22,10 +22,8 @@ impl Scope {
 
     /// What is different in it, if anything is.
     pub(super) fn difference(&self, before: &State, after: &State) -> Option<ChangeSet> {
-        let kind =
-            if before.epoch == after.epoch { ChangeKind::Coalesced } else { ChangeKind::Resync };
         let set = match self {
-            Self::Keys { range, .. } => ChangeSet::diff(kind, before, after, range),
+            Self::Keys { range, .. } => ChangeSet::between(before, after, range),
         };
         self.is_touched_by(&set).then_some(set)
     }

@@ -62,10 +62,10 @@ fn set(state: &mut State, keys: &[(Vec<u8>, bool)]) -> ChangeSet {
     ChangeSet::new(ChangeKind::Transaction, state, changes)
 }
 
-fn received(source: &mut exact::Source) -> Vec<Revision> {
+fn received(source: &mut exact::Source, scope: &Scope) -> Vec<Revision> {
     let mut context = Context::from_waker(Waker::noop());
     let mut received = Vec::new();
-    while let Poll::Ready(Next::Set(set)) = source.poll(&mut context) {
+    while let Poll::Ready(Next::Set(set)) = source.poll(&mut context, scope) {
         received.push(set.revision());
     }
     received
@@ -84,7 +84,7 @@ proptest! {
         let mut stay = Vec::new();
         let mut left = Vec::new();
         for (scope, stays) in scopes {
-            let (sink, source) = exact::queue(100, Revision::ZERO);
+            let (sink, source) = exact::queue(100, Revision::ZERO, &published, Vec::new());
             subscribers.add(&scope, Sink::Exact(sink));
             if stays {
                 stay.push((scope, source, Vec::new()));
@@ -108,7 +108,7 @@ proptest! {
         }
         subscribers.send(|| Arc::clone(&published));
         for (scope, source, expected) in &mut stay {
-            prop_assert_eq!(&received(source), expected, "{:?}", scope);
+            prop_assert_eq!(&received(source, scope), expected, "{:?}", scope);
         }
         let scopes: Vec<Scope> = stay.into_iter().map(|(scope, ..)| scope).collect();
         scopes.iter().for_each(|scope| subscribers.prune(scope));
