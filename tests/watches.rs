@@ -9,14 +9,12 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
-use support::{Gate, Store, until, within};
+use support::{Gate, Replica, Store, until, within, write_about};
 use tailetc::{
-    ChangeKind, Collection, Db, Error, Only, Prefix, RAW, Raw, Revision, Shared, Update, Watch,
+    ChangeKind, Collection, Error, Only, Prefix, RAW, Raw, Revision, Shared, Update, Watch,
     WatchMode,
 };
 
@@ -31,64 +29,6 @@ on_every_backend! {
     next_that_is_dropped_loses_nothing,
     watches_share_the_one_that_the_db_has_on_the_store,
     raw_watch_gets_no_updates_of_typed_collections,
-}
-
-fn utf8(bytes: Arc<Bytes>) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// A consumer's own copy, kept by applying updates.
-#[derive(Default)]
-struct Replica {
-    values: BTreeMap<String, String>,
-    revision: Revision,
-    updates: Vec<ChangeKind>,
-}
-
-impl Replica {
-    fn apply<C: tailetc::Codec<Value = Bytes>>(&mut self, update: &Update<C, Shared>) {
-        assert!(update.revision() > self.revision || update.kind() == ChangeKind::Initial);
-        if update.kind() == ChangeKind::Initial {
-            self.values.clear();
-        }
-        self.updates.push(update.kind());
-        self.revision = update.revision();
-        for change in update.changes() {
-            let key = change.key().to_string();
-            let before = change.before().unwrap().map(utf8);
-            assert_eq!(before, self.values.get(&key).cloned(), "{key} at {}", self.revision);
-            match change.after().unwrap() {
-                Some(after) => self.values.insert(key, utf8(after)),
-                None => self.values.remove(&key),
-            };
-        }
-    }
-
-    async fn follow(&mut self, watch: &mut Watch<Raw, Shared>, until: Revision) {
-        while self.revision < until {
-            let update = within("the next update", watch.next()).await.unwrap().unwrap();
-            self.apply(&update);
-        }
-    }
-
-    fn assert_is(&self, db: &Db) {
-        let snapshot = db.snapshot();
-        let values = snapshot.range(RAW, ..).unwrap();
-        let values: BTreeMap<_, _> = values.map(|(k, v)| (k.to_string(), utf8(v))).collect();
-        assert_eq!(self.values, values);
-    }
-}
-
-async fn write_about(store: &Store, rounds: u32) -> Revision {
-    let mut last = Revision::ZERO;
-    for round in 0..rounds {
-        let key = format!("/t/{}", round % 17);
-        if round % 5 == 4 {
-            store.delete(&key).await;
-        }
-        last = store.put(&key, round.to_string()).await;
-    }
-    last
 }
 
 // D29

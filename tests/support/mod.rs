@@ -4,12 +4,14 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
 mod gate;
+mod replica;
 mod store;
 
 use std::future::Future;
 use std::time::Duration;
 
 pub(crate) use self::gate::Gate;
+pub(crate) use self::replica::{Replica, next, next_error, utf8, values_of, write_about};
 pub(crate) use self::store::Store;
 
 /// Expands to one test for each case and each kind of store: `memory::case`, and with the feature

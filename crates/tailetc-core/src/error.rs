@@ -93,8 +93,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The watch's consumer was slower than the changes for longer than its buffer lasted. The
-    /// watch goes on: its next item is the whole state again.
+    /// The watch's consumer was slower than the changes for longer than its buffer lasted.
+    ///
+    /// The watch goes on: its next item is the whole state again. A consumer that would rather have
+    /// the difference takes it from a snapshot that it holds, or from the history
+    /// ([`Options::history`](crate::Options::history)), if that reaches back so far:
+    /// [`Db::snapshot_at`](crate::Db::snapshot_at) and
+    /// [`Snapshot::diff`](crate::Snapshot::diff), or [`Db::watch_from`](crate::Db::watch_from) with
+    /// `after`, in the place of this watch.
     #[error("the watch lagged: changes after revision {after} were dropped")]
     Lagged {
         /// The last revision that was delivered.
@@ -155,6 +161,9 @@ pub enum Error {
         /// The prefix.
         prefix: Key,
     },
+    /// Two snapshots were compared that are not of the same [`Db`](crate::Db). Mend the program.
+    #[error("the snapshots are of different databases")]
+    ForeignSnapshot,
     /// The cluster has lost the history that this call is about (it was restored from a backup, or
     /// replaced). A commit was not applied. Call again: the copy shows the new one soon.
     #[error("the cluster has lost the history that revision {target} is of")]

@@ -2,10 +2,12 @@
 //! responses, in etcd's terms.
 //!
 //! [`KvBackend`] is for people who write backends and holds only what a backend must decide.
-//! Conveniences for callers are in [`KvBackendExt`].
+//! Conveniences for callers are in [`KvBackendExt`]. For backends that must find out which watches a
+//! change concerns there is [`Intervals`].
 
 mod error;
 mod ext;
+mod intervals;
 mod kv;
 mod lease;
 mod range;
@@ -20,6 +22,7 @@ use async_trait::async_trait;
 
 pub use self::error::{BackendError, BackendErrorKind};
 pub use self::ext::KvBackendExt;
+pub use self::intervals::Intervals;
 pub use self::kv::{Event, EventKind, Header, KeyRange, KeyValue};
 pub use self::lease::{Lease, LeaseTimeToLive};
 pub use self::range::{RangeRequest, RangeResponse, SortOrder, SortTarget};

@@ -65,23 +65,29 @@ impl Drop for ApplierLock<'_> {
     }
 }
 
-/// Observers whose guards were dropped while the apply lock was held by the same thread.
-#[derive(Debug, Default)]
-pub(crate) struct Leaving {
+/// Who has left without the apply lock, which its thread may hold: for whoever takes it next.
+#[derive(Debug)]
+pub(crate) struct Leaving<T> {
     any: AtomicBool,
-    ids: Mutex<Vec<u64>>,
+    names: Mutex<Vec<T>>,
 }
 
-impl Leaving {
-    pub(super) fn add(&self, id: u64) {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+impl<T> Default for Leaving<T> {
+    fn default() -> Self {
+        Self { any: AtomicBool::new(false), names: Mutex::default() }
+    }
+}
+
+impl<T> Leaving<T> {
+    pub(super) fn add(&self, name: T) {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).push(name);
         self.any.store(true, Ordering::Release);
     }
 
-    pub(super) fn take(&self) -> Vec<u64> {
+    pub(super) fn take(&self) -> Vec<T> {
         if !self.any.swap(false, Ordering::AcqRel) {
             return Vec::new();
         }
-        mem::take(&mut self.ids.lock().unwrap_or_else(PoisonError::into_inner))
+        mem::take(&mut self.names.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

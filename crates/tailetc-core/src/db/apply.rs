@@ -9,7 +9,7 @@ use crate::db::applier::Applier;
 use crate::db::observers::{Observer, ObserverGuard, call_one, check_not_observing, is_observing};
 use crate::schema::Schema;
 use crate::state::{Entry, EntryPtr, RawChange, State};
-use crate::watch::Subscriber;
+use crate::watch::{Scope, Sink};
 use crate::{ChangeKind, ChangeSet, DecodePolicy, Error, Key, Revision};
 
 /// Keeps the state from moving while its difference to the store is being loaded.
@@ -134,6 +134,8 @@ impl Shared {
         let revision = header.revision;
         let mut applier = self.lock_applier();
         let current = self.state();
+        // On an idle prefix there is no other occasion.
+        self.history().let_go();
         if revision <= current.revision {
             return;
         }
@@ -169,16 +171,14 @@ impl Shared {
             let before = next.set(&key, after.clone(), None);
             changes.push(RawChange { key, before, after });
         }
-        self.forget_history(&mut applier);
+        self.history().forget();
         self.counters.changes(changes.len() as u64);
         if !changes.is_empty() {
             let set = ChangeSet::new(ChangeKind::Resync, &next, changes);
             self.deliver(&mut applier, set);
         }
         let next = Arc::new(next);
-        if self.options.history > 0 {
-            self.remember(&mut applier, &next);
-        }
+        self.history().remember(&next);
         // Counted once it is so, and before anybody is told of it.
         self.show(&mut applier, Arc::clone(&next));
         self.counters.resyncs(1);
@@ -213,13 +213,39 @@ impl Shared {
         self.leaving.add(id);
     }
 
-    /// Registers a watch and returns the state that its changes follow on.
-    pub(crate) fn subscribe(&self, subscriber: Subscriber) -> Result<Arc<State>, Error> {
+    /// Registers a watch. `begin` makes its two ends for the state that its changes follow on.
+    pub(crate) fn subscribe<W>(
+        &self,
+        scope: &Scope,
+        begin: impl FnOnce(&Arc<State>) -> Result<(Sink, W), Error>,
+    ) -> Result<W, Error> {
         check_not_observing(self, "watch")?;
         let mut applier = self.lock_applier();
         self.check_open()?;
-        applier.subscribers.add(subscriber);
-        Ok(self.state())
+        self.prune_watches(&mut applier);
+        let (sink, watch) = begin(&self.state())?;
+        applier.subscribers.add(scope, sink);
+        Ok(watch)
+    }
+
+    /// The kept state that shows `revision`, and each after it: for a watch that begins there, while
+    /// it is being registered.
+    pub(crate) fn states_since(
+        &self,
+        revision: Revision,
+    ) -> Result<(Arc<State>, Vec<Arc<State>>), Error> {
+        self.history().since(revision, &self.state())
+    }
+
+    /// For a watch that is dropped, maybe by a thread that holds the lock.
+    pub(crate) fn watch_left(&self, scope: Scope) {
+        self.left_watches.add(scope);
+    }
+
+    fn prune_watches(&self, applier: &mut Applier) {
+        for scope in self.left_watches.take() {
+            applier.subscribers.prune(&scope);
+        }
     }
 
     /// Ends all watches after a close.
@@ -258,7 +284,7 @@ impl Shared {
             }
         }
         if self.options.history > 0 {
-            self.remember(applier, &Arc::new(next.clone()));
+            self.history().remember(&Arc::new(next.clone()));
         }
     }
 
@@ -284,12 +310,13 @@ impl Shared {
 
     fn deliver(&self, applier: &mut Applier, set: ChangeSet) {
         applier.depart(self.leaving.take());
+        self.prune_watches(applier);
         self.counters.observer_panics(applier.observers.call(self, &set));
-        applier.subscribers.enqueue(set);
+        applier.subscribers.enqueue(set, || self.state());
     }
 
     fn after_publication(&self, applier: &mut Applier) {
-        applier.subscribers.send();
+        applier.subscribers.send(|| self.state());
         if self.check_open().is_err() {
             applier.subscribers.clear();
         }

@@ -37,9 +37,19 @@ pub struct Options {
     /// The most keys in a page of the load. The store counts all remaining keys for each page, so
     /// that small pages make the load quadratic. Default 100,000.
     pub page_keys: usize,
-    /// How many of the last revisions stay readable with [`Db::snapshot_at`], the present one
-    /// included. They share unchanged data. Default 0: none but the present one.
+    /// How many of the last revisions stay readable with [`Db::snapshot_at`] and can be the start
+    /// of [`Db::watch_from`], the present one included; of revisions that changed something below
+    /// the prefix. They share unchanged data. Default 0: none but the present one.
+    ///
+    /// What this `Db` cannot know in full begins it anew: a resync, another history of the cluster.
     pub history: usize,
+    /// How long a revision stays readable after the next one has taken its place, as far as
+    /// [`history`](Self::history) allows, which must not be 0 then: whatever was the present state
+    /// at some moment within this time is kept. Goes by when this `Db` applied the changes. An
+    /// older revision is not readable any more, and its memory is free with the next change, the
+    /// next progress of the store, or the next use of the history. Default none: no limit but
+    /// `history`.
+    pub history_age: Option<Duration>,
     /// The first pause before a broken connection is tried again; it doubles at each failure, and
     /// each pause is drawn between half and the whole of it. Default 50 ms.
     pub backoff_min: Duration,
@@ -75,6 +85,7 @@ impl Default for Options {
             page_bytes: 32 << 20,
             page_keys: 100_000,
             history: 0,
+            history_age: None,
             backoff_min: Duration::from_millis(50),
             backoff_max: Duration::from_secs(10),
             progress_interval: Duration::from_secs(30),
@@ -103,6 +114,12 @@ impl Options {
                 "self_check_interval",
                 self.self_check_interval.is_some_and(|interval| interval.is_zero()),
                 "must not be zero",
+            ),
+            ("history_age", self.history_age.is_some_and(|age| age.is_zero()), "must not be zero"),
+            (
+                "history_age",
+                self.history_age.is_some() && self.history == 0,
+                "needs history, the most revisions to keep",
             ),
             ("transact_attempts", self.transact_attempts == 0, "must be at least 1"),
         ];

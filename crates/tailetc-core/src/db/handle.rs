@@ -45,8 +45,9 @@ impl Db {
         Snapshot::new(self.shared().state())
     }
 
-    /// The database as it was at `revision`, if that is kept: see
-    /// [`Options::history`](crate::Options::history).
+    /// The database as it was at `revision`, a revision of the cluster's present history, if that
+    /// is kept: see [`Options::history`](crate::Options::history) and
+    /// [`history_age`](crate::Options::history_age).
     ///
     /// # Errors
     ///
@@ -207,14 +208,41 @@ impl Db {
     /// # Errors
     ///
     /// [`Error::UnknownCollection`], [`Error::TypeMismatch`], [`Error::InObserver`],
-    /// [`Error::Closed`], and [`Error::InvalidOption`] for a buffer of zero.
+    /// [`Error::Closed`], and [`Error::InvalidOption`] for a buffer or a delay of zero.
     pub fn watch<C: Codec, P: ClonePolicy<C::Value>>(
         &self,
         collection: Collection<C, P>,
         bounds: impl KeyBounds,
         mode: WatchMode,
     ) -> Result<Watch<C, P>, Error> {
-        Watch::open(self.shared(), collection, bounds, mode)
+        Watch::open(self.shared(), collection, bounds, mode, None)
+    }
+
+    /// Streams what changes in a range after `revision`, without its state then: for a consumer
+    /// that has seen that revision already. The revision must be kept ([`Options::history`]); the
+    /// present one always is.
+    ///
+    /// An exact watch gives each transaction since, then the new ones, with no gap and no
+    /// duplicate; those of the past do not count for its buffer. In the coalesced modes the first
+    /// item is the difference, at once, if there is one. A watch that lags goes on like any other.
+    ///
+    /// [`Options::history`]: crate::Options::history
+    ///
+    /// # Blocking
+    ///
+    /// Waits for a change that is being applied.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RevisionNotKept`]; those of [`watch`](Self::watch).
+    pub fn watch_from<C: Codec, P: ClonePolicy<C::Value>>(
+        &self,
+        collection: Collection<C, P>,
+        bounds: impl KeyBounds,
+        mode: WatchMode,
+        revision: Revision,
+    ) -> Result<Watch<C, P>, Error> {
+        Watch::open(self.shared(), collection, bounds, mode, Some(revision))
     }
 
     /// Refuses every write through this `Db` until the guard is dropped, for tests of code that

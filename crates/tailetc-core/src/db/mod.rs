@@ -7,6 +7,7 @@ mod catch_up;
 mod currency;
 mod handle;
 mod health;
+mod history;
 mod lost_history;
 mod observers;
 mod own_writes;

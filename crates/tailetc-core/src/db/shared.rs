@@ -1,9 +1,8 @@
 //! What all handles of one `Db`, its tail and its watches share.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
@@ -14,15 +13,17 @@ use crate::backend::KvBackend;
 use crate::db::applier::{Applier, ApplierLock, Leaving};
 use crate::db::currency::Currency;
 use crate::db::health::PhaseRecord;
+use crate::db::history::History;
 use crate::db::lost_history::LostBelow;
 use crate::db::stats::Counters;
 use crate::db::suspicion::Suspicion;
 use crate::db::{Health, Options, OwnWrites, Phase};
 use crate::state::State;
 use crate::txn::Markers;
+use crate::watch::Scope;
 use crate::{CloseReason, Error, Revision};
 
-/// Lock order: `applier`, then `history` or `leaving`; no other lock is taken while one of them is
+/// Lock order: `applier`, then `history`, `leaving`, `left_watches` or the record of a watch; no other lock is taken while one of them is
 /// held, but for the short internal ones of tokio's channels. `std` locks, because they are held
 /// for memory work only and never across an await.
 pub(crate) struct Shared {
@@ -33,9 +34,10 @@ pub(crate) struct Shared {
     /// Everything that changes the state goes through here, one at a time.
     applier: Mutex<Applier>,
     /// Observers that left while the applier was locked by their own thread.
-    pub(super) leaving: Leaving,
-    /// The last published states, oldest first, at most [`Options::history`] of them.
-    history: Mutex<VecDeque<Arc<State>>>,
+    pub(super) leaving: Leaving<u64>,
+    /// What watches were about that have ended.
+    pub(super) left_watches: Leaving<Scope>,
+    history: Mutex<History>,
     /// Announces positions, after the state they speak of is readable.
     pub(crate) position: watch::Sender<Position>,
     pub(crate) phase: watch::Sender<PhaseRecord>,
@@ -111,7 +113,8 @@ impl Shared {
             state: ArcSwap::new(Arc::clone(&state)),
             applier: Mutex::new(applier),
             leaving: Leaving::default(),
-            history: Mutex::new(VecDeque::from_iter((options.history > 0).then_some(state))),
+            left_watches: Leaving::default(),
+            history: Mutex::new(History::new(&options, &state)),
             position: watch::Sender::new(position),
             phase: watch::Sender::new(phase),
             currency,
@@ -168,38 +171,15 @@ impl Shared {
         });
     }
 
-    /// Keeps a state for [`Db::snapshot_at`](crate::Db::snapshot_at).
-    pub(super) fn remember(&self, _applier: &mut Applier, state: &Arc<State>) {
-        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        if history.back().is_some_and(|last| last.epoch != state.epoch) {
-            history.clear();
-        }
-        while history.len() >= self.options.history {
-            history.pop_front();
-        }
-        history.push_back(Arc::clone(state));
-    }
-
-    /// Forgets what is kept: the revisions between it and the next state are not known.
-    pub(super) fn forget_history(&self, _applier: &mut Applier) {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// What stays readable. Changed only under the `applier` lock, but for what is let go.
+    pub(super) fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The kept state that shows `revision`.
     pub(crate) fn state_at(&self, revision: Revision) -> Result<Arc<State>, Error> {
-        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = self.state();
-        let oldest = history.front().map_or(newest.revision, |state| state.revision);
-        if revision == newest.revision {
-            return Ok(newest);
-        }
-        if revision < oldest || revision > newest.revision {
-            let newest = newest.revision;
-            return Err(Error::RevisionNotKept { requested: revision, oldest, newest });
-        }
-        let after = history.partition_point(|state| state.revision <= revision);
-        // Nothing changed below the prefix between a kept state and the next.
-        Ok(after.checked_sub(1).map_or(newest, |at| Arc::clone(&history[at])))
+        let mut history = self.history();
+        history.at(revision, &self.state())
     }
 
     pub(super) fn lock_applier(&self) -> ApplierLock<'_> {

@@ -16,7 +16,7 @@ use crate::{BoxError, Codec, Collection, DecodePolicy, Error, Index, IndexKey, K
 pub(crate) type AnyValue = Arc<dyn Any + Send + Sync>;
 
 /// Names a registered collection within its schema.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SlotId(u32);
 
 impl SlotId {

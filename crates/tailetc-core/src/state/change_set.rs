@@ -19,7 +19,7 @@ pub enum ChangeKind {
     /// One etcd transaction.
     Transaction,
     /// Several transactions whose boundaries this consumer does not see, because it asked for
-    /// coalesced changes.
+    /// coalesced changes, or for the difference of two snapshots.
     Coalesced,
     /// The difference that was found when the copy had to be loaded again, because the store had
     /// compacted or lost the history between. Unchanged keys are not in it.
@@ -72,6 +72,13 @@ impl ChangeSet {
         Self::new(kind, after, changes.collect())
     }
 
+    /// The difference between two states, of which no transaction is known.
+    pub(crate) fn between(before: &State, after: &State, range: &KeyRange) -> Self {
+        let kind =
+            if before.epoch == after.epoch { ChangeKind::Coalesced } else { ChangeKind::Resync };
+        Self::diff(kind, before, after, range)
+    }
+
     /// Why this set exists.
     pub fn kind(&self) -> ChangeKind {
         self.kind
@@ -116,16 +123,33 @@ impl ChangeSet {
         Ok(self.within(slot, &KeyRange::prefix(prefix.to_vec())))
     }
 
+    /// The whole keys that changed, with the collections that they belong to.
+    pub(crate) fn touched(&self) -> impl Iterator<Item = (SlotId, &Key)> {
+        self.changes.iter().filter_map(|change| {
+            let entry = change.after.as_ref().or(change.before.as_ref())?;
+            Some((entry.slot, &change.key))
+        })
+    }
+
     /// Whether anything within a range of a collection changed.
     pub(crate) fn touches(&self, slot: SlotId, range: &KeyRange) -> bool {
         self.within::<Raw, Shared>(slot, range).next().is_some()
+    }
+
+    /// Some of its changes, as those of a collection.
+    pub(crate) fn picked<'c, C, P>(
+        &'c self,
+        slot: SlotId,
+        changes: &'c [RawChange],
+    ) -> Changes<'c, C, P> {
+        Changes { set: self, slot, changes: changes.iter(), marker: PhantomData }
     }
 
     pub(crate) fn within<C, P>(&self, slot: SlotId, range: &KeyRange) -> Changes<'_, C, P> {
         let from = self.changes.partition_point(|change| change.key.as_bytes() < range.start());
         let rest = &self.changes[from..];
         let len = rest.partition_point(|change| range.contains(change.key.as_bytes()));
-        Changes { set: self, slot, changes: rest[..len].iter(), marker: PhantomData }
+        self.picked(slot, &rest[..len])
     }
 }
 
@@ -173,6 +197,10 @@ pub struct Change<'c, C, P = Shared> {
 }
 
 impl<'c, C, P> Change<'c, C, P> {
+    pub(crate) fn raw(&self) -> &'c RawChange {
+        self.raw
+    }
+
     /// The key, relative to the collection.
     pub fn key(&self) -> KeyRef<'c> {
         self.key

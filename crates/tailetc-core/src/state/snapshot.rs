@@ -3,9 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::backend::KeyRange;
 use crate::schema::SlotId;
 use crate::state::{EntryPtr, KeyBounds, Metadata, Quarantined, Range, Scan, State, Token};
-use crate::{ClonePolicy, Codec, Collection, Error, Index, IndexKey, IndexView, Key, Revision};
+use crate::{
+    ChangeSet, ClonePolicy, Codec, Collection, Error, Index, IndexKey, IndexView, Key, Revision,
+};
 
 /// The database at exactly one revision.
 ///
@@ -45,6 +48,23 @@ impl Snapshot {
     /// Whether there is no key below the prefix of the `Db`.
     pub fn is_empty(&self) -> bool {
         self.0.map.is_empty()
+    }
+
+    /// What is different in `newer`, another snapshot of the same `Db`, as one change set: of kind
+    /// [`Coalesced`](crate::ChangeKind::Coalesced), or [`Resync`](crate::ChangeKind::Resync) if the cluster has
+    /// lost its history between the two. (An older one may be given; then it is the way back.)
+    ///
+    /// A key is in it if it was written between the two, even with an equal value. Takes time in
+    /// proportion to what the two do not share: about what was changed between them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ForeignSnapshot`].
+    pub fn diff(&self, newer: &Self) -> Result<ChangeSet, Error> {
+        if !Arc::ptr_eq(&self.0.schema, &newer.0.schema) {
+            return Err(Error::ForeignSnapshot);
+        }
+        Ok(ChangeSet::between(&self.0, &newer.0, &KeyRange::all()))
     }
 
     /// The value of a key, as the collection's clone policy gives it.

@@ -1,37 +1,27 @@
 //! Streams of changes for consumers that run in their own time.
+//!
+//! The applier's end: [`Subscribers`] routes each published change set ([`Routes`](routes::Routes))
+//! to the sinks whose [`Scope`] it touches, and to no others. The consumer's end: a [`Feed`] knows
+//! what is due next, whatever the types; [`Watch`] gives it its types. A sink and the source that a
+//! feed reads are made as a pair, one for each mode: [`exact`] and [`coalesced`].
 
+mod coalesced;
+mod exact;
+mod feed;
+mod mode;
+mod reflect;
+mod routes;
+mod scope;
 mod stream;
 mod subscribers;
+mod update;
 
-pub use self::stream::{Update, Watch};
-pub(crate) use self::subscribers::{Subscriber, Subscribers};
+#[cfg(test)]
+mod tests;
 
-/// What happens to a watch whose consumer is slower than the changes. Either way the mirror does
-/// not wait for it, and its last item shows the final state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WatchMode {
-    /// Every etcd transaction that touches the range by itself, in order. Up to `buffer`
-    /// transactions wait for the consumer; when there are more, they are dropped, the consumer is
-    /// told ([`Error::Lagged`](crate::Error::Lagged)), and the watch goes on with the whole state
-    /// as at its beginning.
-    Exact {
-        /// How many transactions may wait; at least 1.
-        buffer: usize,
-    },
-    /// Whatever has changed since the consumer's last item, as one difference, when the consumer is
-    /// ready for it. Nothing is buffered, nothing is lost but the states between. The watch keeps
-    /// the state of its last item alive, and what that does not share with the newest.
-    Coalesced,
-}
-
-impl WatchMode {
-    /// Exact, with a buffer of 1,024 transactions.
-    pub const EXACT: Self = Self::Exact { buffer: 1024 };
-}
-
-impl Default for WatchMode {
-    fn default() -> Self {
-        Self::EXACT
-    }
-}
+pub use self::mode::WatchMode;
+pub use self::reflect::Reflect;
+pub(crate) use self::scope::Scope;
+pub use self::stream::Watch;
+pub(crate) use self::subscribers::{Sink, Subscribers};
+pub use self::update::Update;

@@ -1,101 +1,110 @@
 //! The applier's end of the watches.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::mpsc::Sender;
-use tokio::sync::mpsc::error::TrySendError;
-
-use crate::ChangeSet;
-use crate::backend::KeyRange;
 use crate::schema::SlotId;
+use crate::state::State;
+use crate::watch::routes::Routes;
+use crate::watch::{Scope, coalesced, exact};
+use crate::{ChangeSet, Revision};
 
 /// The registered watches. Lives under the apply lock.
 #[derive(Debug, Default)]
 pub(crate) struct Subscribers {
-    registered: Vec<Subscriber>,
-    /// Applied, but not yet published: whoever gets a change set must be able to read the state
-    /// that it leads to.
-    outbox: Vec<Arc<ChangeSet>>,
+    by_key: Routes<SlotId>,
+    outbox: Outbox,
+    /// How many deliveries there have been.
+    deliveries: u64,
 }
 
-/// One registered watch.
+/// Applied, but not yet published: whoever gets a change set must be able to read the state that it
+/// leads to.
+#[derive(Debug, Default)]
+struct Outbox {
+    sets: Vec<Arc<ChangeSet>>,
+    /// The published state, which none of the sets is in.
+    before: Option<Arc<State>>,
+}
+
+/// One published change set.
 #[derive(Debug)]
-pub(crate) enum Subscriber {
-    /// Gets every change set that touches the range.
-    Exact {
-        slot: SlotId,
-        range: KeyRange,
-        sender: Sender<Arc<ChangeSet>>,
-        /// Set, before the channel ends, when the consumer was too slow.
-        lagged: Arc<AtomicBool>,
-    },
-    /// Gets woken when a change that touches the range has been published.
-    Coalesced { slot: SlotId, range: KeyRange, sender: Sender<()> },
+pub(super) struct Delivery<'d> {
+    /// No other has it; not 0.
+    pub(super) number: u64,
+    pub(super) set: &'d Arc<ChangeSet>,
+    /// A published state from before the change set.
+    pub(super) before: &'d Arc<State>,
+    /// The epoch and revision of the published state, which the change set is in.
+    pub(super) now: (u64, Revision),
+}
+
+/// Where the changes for one watch go.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    Exact(exact::Sink),
+    Coalesced(coalesced::Sink),
 }
 
 impl Subscribers {
     pub(crate) fn is_empty(&self) -> bool {
-        self.registered.is_empty()
+        self.by_key.is_empty()
     }
 
-    pub(crate) fn add(&mut self, subscriber: Subscriber) {
-        // A watch that was dropped is noticed when something is sent to it; on a quiet range that
-        // may be never, so each newcomer clears the departed.
-        self.registered.retain(|subscriber| !subscriber.is_gone());
-        self.registered.push(subscriber);
+    pub(crate) fn add(&mut self, scope: &Scope, sink: Sink) {
+        match scope {
+            Scope::Keys { slot, range } => self.by_key.add(*slot, range, sink),
+        }
+    }
+
+    /// Removes the watches on this scope whose consumers are gone.
+    pub(crate) fn prune(&mut self, scope: &Scope) {
+        match scope {
+            Scope::Keys { slot, range } => self.by_key.prune(*slot, range),
+        }
     }
 
     pub(crate) fn clear(&mut self) {
-        self.registered.clear();
+        self.by_key = Routes::default();
     }
 
-    /// Takes a change set, to be sent once it is published.
-    pub(crate) fn enqueue(&mut self, set: ChangeSet) {
-        if !self.registered.is_empty() {
-            self.outbox.push(Arc::new(set));
+    /// Takes a change set that is not in the `published` state, to be sent once it is.
+    pub(crate) fn enqueue(&mut self, set: ChangeSet, published: impl FnOnce() -> Arc<State>) {
+        if !self.is_empty() {
+            self.outbox.before.get_or_insert_with(published);
+            self.outbox.sets.push(Arc::new(set));
         }
     }
 
     /// Hands out what has been published. Never waits: whoever has no room has lagged.
-    pub(crate) fn send(&mut self) {
-        for set in self.outbox.drain(..) {
-            self.registered.retain(|subscriber| subscriber.offer(&set));
+    pub(crate) fn send(&mut self, published: impl FnOnce() -> Arc<State>) {
+        let Some(before) = self.outbox.before.take() else { return };
+        let published = published();
+        let now = (published.epoch, published.revision);
+        for set in self.outbox.sets.drain(..) {
+            self.deliveries += 1;
+            let number = self.deliveries;
+            let delivery = Delivery { number, set: &set, before: &before, now };
+            for (slot, key) in set.touched() {
+                self.by_key.offer(slot, key.as_bytes(), &delivery);
+            }
+            self.by_key.prune_spent();
         }
     }
 }
 
-impl Subscriber {
-    /// Whether the watch stays registered.
-    fn offer(&self, set: &Arc<ChangeSet>) -> bool {
+impl Sink {
+    pub(super) fn offer(&self, delivery: &Delivery<'_>) {
         match self {
-            Self::Exact { slot, range, sender, lagged } => {
-                if !set.touches(*slot, range) {
-                    return true;
-                }
-                match sender.try_send(Arc::clone(set)) {
-                    Ok(()) => true,
-                    Err(TrySendError::Full(_)) => {
-                        lagged.store(true, Ordering::Release);
-                        false
-                    }
-                    Err(TrySendError::Closed(_)) => false,
-                }
-            }
-            Self::Coalesced { slot, range, sender } => {
-                if set.touches(*slot, range) {
-                    // Full: it has been woken already, and has not looked yet.
-                    let _ = sender.try_send(());
-                }
-                !sender.is_closed()
-            }
+            Self::Exact(sink) => sink.offer(delivery.set),
+            Self::Coalesced(sink) => sink.offer(delivery.before, delivery.now),
         }
     }
 
-    fn is_gone(&self) -> bool {
+    /// Whether it has no use for another delivery: its consumer is gone, or has lagged.
+    pub(super) fn is_spent(&self) -> bool {
         match self {
-            Self::Exact { sender, .. } => sender.is_closed(),
-            Self::Coalesced { sender, .. } => sender.is_closed(),
+            Self::Exact(sink) => sink.is_spent(),
+            Self::Coalesced(sink) => sink.is_spent(),
         }
     }
 }

@@ -1,70 +1,54 @@
 //! Who is concerned by a change.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use tailetc_core::backend::KeyRange;
+use tailetc_core::backend::{Intervals, KeyRange};
 
 use super::WatcherName;
-use super::intervals::Intervals;
 use crate::store::change::Change;
 
 /// The watchers that are told of changes as they happen, by what they watch (etcd: `watcherGroup`
 /// in `server/storage/mvcc/watcher_group.go`).
 #[derive(Debug, Default)]
-pub(super) struct Index {
-    keys: HashMap<Bytes, BTreeSet<WatcherName>>,
-    ranges: Intervals<BTreeSet<WatcherName>>,
-}
+pub(super) struct Index(Intervals<BTreeSet<WatcherName>>);
 
 impl Index {
     pub(super) fn insert(&mut self, range: &KeyRange, name: WatcherName) {
-        if range.is_single_key() {
-            self.keys.entry(range.start().clone()).or_default().insert(name);
-        } else if let Some(names) = self.ranges.get_mut(range) {
-            names.insert(name);
-        } else {
-            self.ranges.insert(range, BTreeSet::from([name]));
+        match self.0.get_mut(range) {
+            Some(names) => {
+                names.insert(name);
+            }
+            None => {
+                self.0.insert(range, BTreeSet::from([name]));
+            }
         }
     }
 
     /// `range` is the one that the watcher was inserted with.
     pub(super) fn remove(&mut self, range: &KeyRange, name: WatcherName) {
-        if range.is_single_key() {
-            if let Some(names) = self.keys.get_mut(range.start()) {
-                names.remove(&name);
-                if names.is_empty() {
-                    self.keys.remove(range.start());
-                }
-            }
-            return;
-        }
-        if let Some(names) = self.ranges.get_mut(range) {
+        if let Some(names) = self.0.get_mut(range) {
             names.remove(&name);
             if names.is_empty() {
-                self.ranges.remove(range);
+                self.0.remove(range);
             }
         }
     }
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.keys.is_empty() && self.ranges.is_empty()
+        self.0.is_empty()
     }
 
     /// Who is concerned by which of `changes`, by position and in order.
     pub(super) fn concerned(&self, changes: &[Arc<Change>]) -> BTreeMap<WatcherName, Vec<usize>> {
         let mut concerned: BTreeMap<WatcherName, Vec<usize>> = BTreeMap::new();
         for (position, change) in changes.iter().enumerate() {
-            let mut tell = |names: &BTreeSet<WatcherName>| {
+            self.0.holding(&change.kv.key, |names| {
                 for name in names {
                     concerned.entry(*name).or_default().push(position);
                 }
-            };
-            let key = &change.kv.key;
-            self.keys.get(key).into_iter().for_each(&mut tell);
-            self.ranges.holding(key, &mut tell);
+            });
         }
         concerned
     }
@@ -74,6 +58,7 @@ impl Index {
 mod tests {
     use super::super::StreamId;
     use super::*;
+    use bytes::Bytes;
     use proptest::prelude::*;
     use tailetc_core::Revision;
 

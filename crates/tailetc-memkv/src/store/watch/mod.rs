@@ -16,7 +16,6 @@ mod backlog;
 mod delivery;
 mod fragment;
 mod index;
-mod intervals;
 mod message;
 mod progress;
 mod requests;

@@ -1,5 +1,3 @@
-//! Ranges, found by a key that is in them.
-//!
 //! A search tree over where the ranges begin, whose nodes know where the last range below them
 //! ends, so that a look-up enters no subtree that ends before its key. Random priorities keep it
 //! balanced (a treap): looking up takes O(log n) expected for each range that is found, changing
@@ -8,11 +6,12 @@
 use std::cmp::Ordering;
 
 use bytes::Bytes;
-use tailetc_core::backend::KeyRange;
 
-/// Values by range. Only for ranges that hold keys, and more than one.
+use crate::backend::KeyRange;
+
+/// Values by range. A range without keys is found by none.
 #[derive(Debug)]
-pub(super) struct Intervals<V> {
+pub(super) struct Tree<V> {
     root: Link<V>,
     /// The state of the generator of priorities: the same calls make the same tree.
     seed: u64,
@@ -62,13 +61,13 @@ impl From<&KeyRange> for Span {
     }
 }
 
-impl<V> Default for Intervals<V> {
+impl<V> Default for Tree<V> {
     fn default() -> Self {
         Self { root: None, seed: 0 }
     }
 }
 
-impl<V> Intervals<V> {
+impl<V> Tree<V> {
     /// The value of exactly this range.
     pub(super) fn get_mut(&mut self, range: &KeyRange) -> Option<&mut V> {
         let span = Span::from(range);
@@ -92,8 +91,8 @@ impl<V> Intervals<V> {
         insert(&mut self.root, Box::new(node));
     }
 
-    pub(super) fn remove(&mut self, range: &KeyRange) {
-        remove(&mut self.root, &Span::from(range));
+    pub(super) fn remove(&mut self, range: &KeyRange) -> Option<V> {
+        remove(&mut self.root, &Span::from(range))
     }
 
     /// Shows the value of every range that holds `key`, in the order of the ranges.
@@ -101,7 +100,6 @@ impl<V> Intervals<V> {
         holding(&self.root, key, show);
     }
 
-    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.root.is_none()
     }
@@ -172,19 +170,18 @@ fn split<V>(link: Link<V>, span: &Span) -> (Link<V>, Link<V>) {
     }
 }
 
-fn remove<V>(link: &mut Link<V>, span: &Span) {
-    let Some(node) = link else {
-        return;
-    };
-    match span.cmp(&node.span) {
-        Ordering::Less => remove(&mut node.left, span),
-        Ordering::Greater => remove(&mut node.right, span),
+fn remove<V>(link: &mut Link<V>, span: &Span) -> Option<V> {
+    let node = link.as_mut()?;
+    let removed = match span.cmp(&node.span) {
+        Ordering::Less => remove(&mut node.left, span)?,
+        Ordering::Greater => remove(&mut node.right, span)?,
         Ordering::Equal => {
-            *link = join(node.left.take(), node.right.take());
-            return;
+            let below = join(node.left.take(), node.right.take());
+            return std::mem::replace(link, below).map(|node| node.value);
         }
-    }
+    };
     node.update();
+    Some(removed)
 }
 
 /// All of `left` is before all of `right`.
@@ -218,7 +215,7 @@ mod tests {
 
     #[test]
     fn tree_of_ranges_in_order_is_balanced_and_stays_so() {
-        let mut ranges = Intervals::default();
+        let mut ranges = Tree::default();
         for number in 0..10_000 {
             ranges.insert(&range(number), number);
         }
@@ -231,7 +228,7 @@ mod tests {
 
     #[test]
     fn look_up_enters_no_subtree_that_ends_before_the_key() {
-        let mut ranges = Intervals::default();
+        let mut ranges = Tree::default();
         for number in 0..10_000 {
             ranges.insert(&range(number), number);
         }
