@@ -69,4 +69,4 @@ pub use crate::state::{
     Snapshot, Token, Unplaced,
 };
 pub use crate::txn::{Commit, Txn};
-pub use crate::watch::{Reflect, Update, Watch, WatchMode};
+pub use crate::watch::{IndexChange, IndexUpdate, IndexWatch, Reflect, Update, Watch, WatchMode};

@@ -162,19 +162,21 @@ impl Shared {
         next.revision = difference.revision;
         next.epoch += u64::from(difference.new_epoch);
         let mut changes = Vec::with_capacity(difference.changes.len());
+        let mut rows = applier.subscribers.want_rows().then(Vec::new);
         for (key, after) in difference.changes {
             let after = after.map(|entry| {
                 self.note_undecodable(&key, &entry);
                 // What a key was in another history says nothing about what it is in this one.
                 if difference.new_epoch { entry } else { next.showing(&key, entry) }
             });
-            let before = next.set(&key, after.clone(), None);
+            let before = next.set(&key, after.clone(), rows.as_mut());
             changes.push(RawChange { key, before, after });
         }
         self.history().forget();
         self.counters.changes(changes.len() as u64);
         if !changes.is_empty() {
             let set = ChangeSet::new(ChangeKind::Resync, &next, changes);
+            let set = set.with_rows(in_key_order(rows.unwrap_or_default()));
             self.deliver(&mut applier, set);
         }
         let next = Arc::new(next);
@@ -265,6 +267,7 @@ impl Shared {
         self.look_for_unguarded(next, &events);
         let listened = !applier.observers.is_empty() || !applier.subscribers.is_empty();
         let mut changes = Vec::with_capacity(if listened { events.len() } else { 0 });
+        let mut rows = applier.subscribers.want_rows().then(Vec::new);
         for AppliedEvent { key, after, .. } in events {
             let after = after.map(|entry| {
                 self.note_undecodable(&key, &entry);
@@ -274,13 +277,14 @@ impl Shared {
                 next.set(&key, after, None);
                 continue;
             }
-            let before = next.set(&key, after.clone(), None);
+            let before = next.set(&key, after.clone(), rows.as_mut());
             changes.push(RawChange { key, before, after });
         }
         if listened {
             let changes = in_key_order(changes);
             if !changes.is_empty() {
-                self.deliver(applier, ChangeSet::new(ChangeKind::Transaction, next, changes));
+                let set = ChangeSet::new(ChangeKind::Transaction, next, changes);
+                self.deliver(applier, set.with_rows(in_key_order(rows.unwrap_or_default())));
             }
         }
         if self.options.history > 0 {

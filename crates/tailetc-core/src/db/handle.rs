@@ -10,8 +10,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::backend::{BackendError, BackendErrorKind, Header, KvBackend};
 use crate::db::{Builder, Handle, Health, HealthChanges, ObserverGuard, Shared, Stats};
 use crate::{
-    ChangeSet, ClonePolicy, CloseReason, Codec, Collection, Error, KeyBounds, Quarantined,
-    Revision, Snapshot, Token, Txn, Watch, WatchMode,
+    ChangeSet, ClonePolicy, CloseReason, Codec, Collection, Error, Index, IndexBounds, IndexKey,
+    IndexWatch, KeyBounds, Quarantined, Revision, Snapshot, Token, Txn, Watch, WatchMode,
 };
 
 /// A complete copy of an etcd key prefix in memory, kept current, with transactions.
@@ -243,6 +243,25 @@ impl Db {
         revision: Revision,
     ) -> Result<Watch<C, P>, Error> {
         Watch::open(self.shared(), collection, bounds, mode, Some(revision))
+    }
+
+    /// Streams the entries of a range of an index, as [`watch`](Self::watch) those of a range of
+    /// keys: by index key, with `Only(key)`, or several of them.
+    ///
+    /// # Blocking
+    ///
+    /// Waits for a change that is being applied.
+    ///
+    /// # Errors
+    ///
+    /// As for [`watch`](Self::watch); [`Error::UnknownIndex`].
+    pub fn watch_index<C: Codec, K: IndexKey, P: ClonePolicy<C::Value>>(
+        &self,
+        index: Index<C, K, P>,
+        bounds: impl IndexBounds<K>,
+        mode: WatchMode,
+    ) -> Result<IndexWatch<C, K, P>, Error> {
+        IndexWatch::open(self.shared(), &index, bounds, mode)
     }
 
     /// Refuses every write through this `Db` until the guard is dropped, for tests of code that

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::backend::KeyRange;
 use crate::schema::{Schema, SlotId};
-use crate::state::{EntryPtr, Metadata, State, Token};
+use crate::state::{EntryPtr, KeyMap, Metadata, State, Token};
 use crate::{ClonePolicy, Codec, Collection, Error, Key, KeyRef, Raw, Revision, Shared};
 
 /// Why a [`ChangeSet`] exists.
@@ -26,6 +26,13 @@ pub enum ChangeKind {
     Resync,
 }
 
+impl ChangeKind {
+    /// Of the difference between two states, of which no transaction is known.
+    pub(crate) fn between(before: &State, after: &State) -> Self {
+        if before.epoch == after.epoch { Self::Coalesced } else { Self::Resync }
+    }
+}
+
 /// All changes between two revisions that a consumer sees as one step: nearly always one etcd
 /// transaction. Keys are in order, and each is there once.
 #[derive(Clone)]
@@ -35,6 +42,8 @@ pub struct ChangeSet {
     token: Token,
     schema: Arc<Schema>,
     changes: Vec<RawChange>,
+    /// What changed in the indexes, in the order of rows; left out if nobody watches any.
+    rows: Vec<RawChange>,
 }
 
 #[derive(Clone)]
@@ -47,36 +56,45 @@ pub(crate) struct RawChange {
 impl ChangeSet {
     /// `changes` must be in key order without duplicates.
     pub(crate) fn new(kind: ChangeKind, after: &State, changes: Vec<RawChange>) -> Self {
-        Self { kind, token: after.token(), schema: Arc::clone(&after.schema), changes }
+        let (token, schema) = (after.token(), Arc::clone(&after.schema));
+        Self { kind, token, schema, changes, rows: Vec::new() }
+    }
+
+    /// `rows` must be in order without duplicates.
+    pub(crate) fn with_rows(self, rows: Vec<RawChange>) -> Self {
+        Self { rows, ..self }
     }
 
     /// The whole of a range as additions.
     pub(crate) fn initial(state: &State, range: &KeyRange) -> Self {
-        let changes = state.map.range(range).map(|(key, entry)| RawChange {
-            key: key.clone(),
-            before: None,
-            after: Some(entry.clone()),
-        });
-        Self::new(ChangeKind::Initial, state, changes.collect())
+        Self::new(ChangeKind::Initial, state, additions(&state.map, range))
+    }
+
+    /// The rows of a range as additions.
+    pub(crate) fn initial_rows(state: &State, range: &KeyRange) -> Self {
+        let rows = additions(&state.rows, range);
+        Self::new(ChangeKind::Initial, state, Vec::new()).with_rows(rows)
     }
 
     /// The difference between two states within a range.
     pub(crate) fn diff(kind: ChangeKind, before: &State, after: &State, range: &KeyRange) -> Self {
-        let changes =
-            before.map.diff(&after.map).filter(|(key, ..)| range.contains(key.as_bytes()));
-        let changes = changes.map(|(key, before, after)| RawChange {
-            key: key.clone(),
-            before: before.cloned(),
-            after: after.cloned(),
-        });
-        Self::new(kind, after, changes.collect())
+        Self::new(kind, after, differences(&before.map, &after.map, range))
+    }
+
+    /// The same of rows.
+    pub(crate) fn diff_rows(
+        kind: ChangeKind,
+        before: &State,
+        after: &State,
+        range: &KeyRange,
+    ) -> Self {
+        let rows = differences(&before.rows, &after.rows, range);
+        Self::new(kind, after, Vec::new()).with_rows(rows)
     }
 
     /// The difference between two states, of which no transaction is known.
     pub(crate) fn between(before: &State, after: &State, range: &KeyRange) -> Self {
-        let kind =
-            if before.epoch == after.epoch { ChangeKind::Coalesced } else { ChangeKind::Resync };
-        Self::diff(kind, before, after, range)
+        Self::diff(ChangeKind::between(before, after), before, after, range)
     }
 
     /// Why this set exists.
@@ -131,6 +149,16 @@ impl ChangeSet {
         })
     }
 
+    /// What changed in the indexes, if it is known.
+    pub(crate) fn rows(&self) -> &[RawChange] {
+        &self.rows
+    }
+
+    /// What changed in a range of rows.
+    pub(crate) fn rows_within(&self, range: &KeyRange) -> &[RawChange] {
+        within(&self.rows, range)
+    }
+
     /// Whether anything within a range of a collection changed.
     pub(crate) fn touches(&self, slot: SlotId, range: &KeyRange) -> bool {
         self.within::<Raw, Shared>(slot, range).next().is_some()
@@ -146,11 +174,33 @@ impl ChangeSet {
     }
 
     pub(crate) fn within<C, P>(&self, slot: SlotId, range: &KeyRange) -> Changes<'_, C, P> {
-        let from = self.changes.partition_point(|change| change.key.as_bytes() < range.start());
-        let rest = &self.changes[from..];
-        let len = rest.partition_point(|change| range.contains(change.key.as_bytes()));
-        self.picked(slot, &rest[..len])
+        self.picked(slot, within(&self.changes, range))
     }
+}
+
+fn within<'c>(changes: &'c [RawChange], range: &KeyRange) -> &'c [RawChange] {
+    let from = changes.partition_point(|change| change.key.as_bytes() < range.start());
+    let rest = &changes[from..];
+    &rest[..rest.partition_point(|change| range.contains(change.key.as_bytes()))]
+}
+
+fn additions(map: &KeyMap, range: &KeyRange) -> Vec<RawChange> {
+    let added = map.range(range).map(|(key, entry)| RawChange {
+        key: key.clone(),
+        before: None,
+        after: Some(entry.clone()),
+    });
+    added.collect()
+}
+
+fn differences(before: &KeyMap, after: &KeyMap, range: &KeyRange) -> Vec<RawChange> {
+    let changes = before.diff(after).filter(|(key, ..)| range.contains(key.as_bytes()));
+    let changes = changes.map(|(key, before, after)| RawChange {
+        key: key.clone(),
+        before: before.cloned(),
+        after: after.cloned(),
+    });
+    changes.collect()
 }
 
 impl fmt::Debug for ChangeSet {

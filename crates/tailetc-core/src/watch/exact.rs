@@ -9,10 +9,9 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::coop;
 
-use crate::backend::KeyRange;
 use crate::state::State;
 use crate::watch::Scope;
-use crate::{ChangeKind, ChangeSet, Revision};
+use crate::{ChangeSet, Revision};
 
 /// The applier's end.
 #[derive(Debug)]
@@ -101,9 +100,7 @@ impl Source {
                 break;
             };
             let before = std::mem::replace(&mut past.base, after);
-            let all = KeyRange::all();
-            let set = ChangeSet::diff(ChangeKind::Transaction, &before, &past.base, &all);
-            if scope.is_touched_by(&set) {
+            if let Some(set) = scope.transaction(&before, &past.base) {
                 return Poll::Ready(Some(set));
             }
         }

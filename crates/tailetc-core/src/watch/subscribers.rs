@@ -12,6 +12,7 @@ use crate::{ChangeSet, Revision};
 #[derive(Debug, Default)]
 pub(crate) struct Subscribers {
     by_key: Routes<SlotId>,
+    by_row: Routes<()>,
     outbox: Outbox,
     /// How many deliveries there have been.
     deliveries: u64,
@@ -47,12 +48,18 @@ pub(crate) enum Sink {
 
 impl Subscribers {
     pub(crate) fn is_empty(&self) -> bool {
-        self.by_key.is_empty()
+        self.by_key.is_empty() && self.by_row.is_empty()
+    }
+
+    /// Whether change sets must say what changed in the indexes.
+    pub(crate) fn want_rows(&self) -> bool {
+        !self.by_row.is_empty()
     }
 
     pub(crate) fn add(&mut self, scope: &Scope, sink: Sink) {
         match scope {
             Scope::Keys { slot, range } => self.by_key.add(*slot, range, sink),
+            Scope::Rows { range } => self.by_row.add((), range, sink),
         }
     }
 
@@ -60,11 +67,13 @@ impl Subscribers {
     pub(crate) fn prune(&mut self, scope: &Scope) {
         match scope {
             Scope::Keys { slot, range } => self.by_key.prune(*slot, range),
+            Scope::Rows { range } => self.by_row.prune((), range),
         }
     }
 
     pub(crate) fn clear(&mut self) {
         self.by_key = Routes::default();
+        self.by_row = Routes::default();
     }
 
     /// Takes a change set that is not in the `published` state, to be sent once it is.
@@ -87,7 +96,11 @@ impl Subscribers {
             for (slot, key) in set.touched() {
                 self.by_key.offer(slot, key.as_bytes(), &delivery);
             }
+            for change in set.rows() {
+                self.by_row.offer((), change.key.as_bytes(), &delivery);
+            }
             self.by_key.prune_spent();
+            self.by_row.prune_spent();
         }
     }
 }

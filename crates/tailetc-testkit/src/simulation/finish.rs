@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::record::SnapshotRecord;
 use super::stage::Stage;
-use super::value::PREFIX;
+use super::value::{OWN, PREFIX};
 use super::view;
 use super::world::World;
 
@@ -35,8 +35,9 @@ pub(crate) async fn converge(world: &World) {
         Err(error) => return stage.violation(format!("the store does not answer: {error}")),
     };
     let present = stored.header.revision;
+    let pairs = stored.kvs.into_iter().map(|kv| (kv.key, kv.mod_revision));
     let stored: BTreeMap<_, _> =
-        stored.kvs.into_iter().map(|kv| (kv.key, kv.mod_revision)).collect();
+        pairs.filter(|(key, _)| !key.starts_with(OWN.as_bytes())).collect();
     for (index, db) in world.dbs.iter().enumerate() {
         let label = format!("db {index} at the end");
         // Nobody asks it to: a connection that died without a word must be noticed all the same.
