@@ -277,11 +277,14 @@ mod failing_etcd {
     use tailetc::Phase;
     use tailetc_testkit::etcd_server::{EtcdServer, EtcdServerOptions};
 
-    async fn durable() -> Store {
+    /// Enough for any disk.
+    const LONG: Duration = Duration::from_secs(30);
+
+    async fn durable(request_timeout: Duration) -> Store {
         use tailetc::etcd::{EtcdBackend, EtcdOptions};
         let server = EtcdServer::start_with(EtcdServerOptions::default().with_durable());
         let server = server.await.expect("starting etcd");
-        let options = EtcdOptions::new([server.url()]).with_request_timeout(Duration::from_secs(2));
+        let options = EtcdOptions::new([server.url()]).with_request_timeout(request_timeout);
         let backend = EtcdBackend::connect(options).await.expect("connecting");
         Store { backend: Arc::new(backend), server: Some(server) }
     }
@@ -289,7 +292,7 @@ mod failing_etcd {
     // D35
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn killed_server_is_noticed_and_found_again() {
-        let mut store = durable().await;
+        let mut store = durable(LONG).await;
         store.put("/t/a", "1").await;
         let db = store.db().await;
         let (record, _guard) = record(&db);
@@ -317,7 +320,7 @@ mod failing_etcd {
     // D6 D13
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn commit_to_a_paused_server_ends_by_its_deadline() {
-        let mut store = durable().await;
+        let mut store = durable(Duration::from_secs(2)).await;
         let db = store.db().await;
         let server = store.server.as_mut().unwrap();
         server.pause().await.unwrap();
@@ -333,7 +336,7 @@ mod failing_etcd {
     // D11
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn replaced_cluster_is_loaded_anew() {
-        let mut store = durable().await;
+        let mut store = durable(LONG).await;
         for round in 0..20_u32 {
             store.put("/t/a", round.to_string()).await;
         }
