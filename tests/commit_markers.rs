@@ -35,14 +35,15 @@ on_every_backend! {
     place_within_the_prefix_is_refused,
 }
 
-fn short() -> Options {
-    let mut options = Options::default();
-    options.commit_timeout = Duration::from_millis(500);
-    options
+async fn open(gate: &Gate) -> Db {
+    gate.builder().commit_markers("/m/").connect().await.unwrap()
 }
 
-async fn open(gate: &Gate) -> Db {
-    gate.builder().options(short()).commit_markers("/m/").connect().await.unwrap()
+/// For commits that get no answer. Those that get one must still have it in time.
+async fn open_impatient(gate: &Gate) -> Db {
+    let mut options = Options::default();
+    options.commit_timeout = Duration::from_secs(1);
+    gate.builder().options(options).commit_markers("/m/").connect().await.unwrap()
 }
 
 async fn put(db: &Db, key: &str, value: &str) -> Result<Commit, Error> {
@@ -80,7 +81,7 @@ async fn lost_reply_is_resolved_to_the_commit(store: Store) {
 // D6
 async fn lost_request_is_resolved_to_certainly_not_applied(store: Store) {
     let gate = Gate::new(&store);
-    let db = open(&gate).await;
+    let db = open_impatient(&gate).await;
     for round in 1..=3 {
         gate.swallow_next_txn();
         assert_not_applied(&put(&db, "a", "1").await.unwrap_err());
@@ -93,7 +94,7 @@ async fn lost_request_is_resolved_to_certainly_not_applied(store: Store) {
 // D6
 async fn commit_that_arrives_after_it_was_resolved_is_refused(store: Store) {
     let gate = Gate::new(&store);
-    let db = open(&gate).await;
+    let db = open_impatient(&gate).await;
     for round in 0..3_u32 {
         gate.swallow_next_txn();
         assert_not_applied(&put(&db, "a", "late").await.unwrap_err());
@@ -108,7 +109,7 @@ async fn commit_that_arrives_after_it_was_resolved_is_refused(store: Store) {
 // D6
 async fn lost_replies_to_fences_change_nothing(store: Store) {
     let gate = Gate::new(&store);
-    let db = open(&gate).await;
+    let db = open_impatient(&gate).await;
     gate.lose_next_replies(3);
     let commit = put(&db, "a", "1").await.unwrap();
     assert_eq!(db.snapshot().metadata(RAW, "a").unwrap().unwrap().mod_revision, commit.revision());
@@ -123,7 +124,7 @@ async fn lost_replies_to_fences_change_nothing(store: Store) {
 // D6
 async fn outcome_stays_unknown_while_the_store_cannot_be_reached(store: Store) {
     let gate = Gate::new(&store);
-    let db = open(&gate).await;
+    let db = open_impatient(&gate).await;
     put(&db, "a", "1").await.unwrap();
     gate.lose_requests(true);
     let error = put(&db, "a", "2").await.unwrap_err();

@@ -74,17 +74,14 @@ async fn lost_reply_is_an_unknown_outcome_and_is_not_sent_again(store: Store) {
     assert_eq!(db.stats().unknown_outcomes, 1);
 }
 
-fn short_timeouts() -> Options {
-    let mut options = Options::default();
-    options.commit_timeout = Duration::from_millis(300);
-    options.catch_up_timeout = Duration::from_millis(300);
-    options
-}
+const SHORT: Duration = Duration::from_millis(300);
 
 // D6 D13
 async fn commit_without_an_answer_ends_by_its_deadline(store: Store) {
     let gate = Gate::new(&store);
-    let db = gate.builder().options(short_timeouts()).connect().await.unwrap();
+    let mut options = Options::default();
+    options.commit_timeout = SHORT;
+    let db = gate.builder().options(options).connect().await.unwrap();
     gate.swallow_next_txn();
     let mut txn = db.txn();
     txn.put(RAW, "a", Bytes::from("1")).unwrap();
@@ -95,7 +92,9 @@ async fn commit_without_an_answer_ends_by_its_deadline(store: Store) {
 
 async fn committed_but_not_caught_up_says_both(store: Store) {
     let gate = Gate::new(&store);
-    let db = gate.builder().options(short_timeouts()).connect().await.unwrap();
+    let mut options = Options::default();
+    options.catch_up_timeout = SHORT;
+    let db = gate.builder().options(options).connect().await.unwrap();
     gate.hold_watches();
     store.put("/t/foreign", "1").await;
     let mut txn = db.txn();

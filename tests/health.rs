@@ -53,7 +53,7 @@ fn has(db: &Db, key: &str) -> bool {
 // D14 D9
 async fn half_open_watch_that_withholds_a_change_is_opened_anew(store: Store) {
     let gate = Gate::new(&store);
-    let db = open(&gate, Duration::from_millis(500)).await;
+    let db = open(&gate, Duration::from_secs(1)).await;
     for round in 1..=2 {
         gate.freeze_watches();
         let key = round.to_string();
@@ -139,7 +139,8 @@ async fn store_that_hangs_is_noticed_and_found_again(store: Store) {
 
 async fn phases_are_told_in_order(store: Store) {
     let gate = Gate::new(&store);
-    let db = open(&gate, Duration::from_millis(200)).await;
+    let db = open(&gate, Duration::from_secs(1)).await;
+    until("tailing", || db.health().is_tailing()).await;
     let mut health = db.health_changes();
     assert_eq!(within("health", health.next()).await.unwrap().phase, Phase::Tailing);
     gate.hang();

@@ -88,7 +88,9 @@ async fn compaction_past_the_position_is_repaired_by_the_difference(store: Store
     store.backend.compact(last).await.unwrap();
     gate.cut_watches();
     gate.release_watches();
-    until("repaired", || db.snapshot().revision() >= last).await;
+    // Counted once it is shown.
+    until("repaired", || db.stats().resyncs > 0).await;
+    assert_eq!(db.snapshot().revision(), last);
 
     assert_eq!(*record.lock().unwrap(), [(last, ChangeKind::Resync, 3)]);
     let after = db.snapshot();
@@ -142,7 +144,9 @@ async fn resync_decodes_only_what_has_changed(store: Store) {
     store.backend.compact(last).await.unwrap();
     gate.cut_watches();
     gate.release_watches();
-    until("repaired", || db.snapshot().revision() >= last).await;
+    // Counted once it is shown.
+    until("repaired", || db.stats().resyncs > 0).await;
+    assert_eq!(db.snapshot().revision(), last);
     assert_eq!((db.stats().resyncs, decoded.load(Ordering::SeqCst)), (1, 1));
     assert_eq!(db.snapshot().len(), 49);
 }
@@ -277,11 +281,14 @@ mod failing_etcd {
     use tailetc::Phase;
     use tailetc_testkit::etcd_server::{EtcdServer, EtcdServerOptions};
 
-    async fn durable() -> Store {
+    /// Enough for any disk.
+    const LONG: Duration = Duration::from_secs(30);
+
+    async fn durable(request_timeout: Duration) -> Store {
         use tailetc::etcd::{EtcdBackend, EtcdOptions};
         let server = EtcdServer::start_with(EtcdServerOptions::default().with_durable());
         let server = server.await.expect("starting etcd");
-        let options = EtcdOptions::new([server.url()]).with_request_timeout(Duration::from_secs(2));
+        let options = EtcdOptions::new([server.url()]).with_request_timeout(request_timeout);
         let backend = EtcdBackend::connect(options).await.expect("connecting");
         Store { backend: Arc::new(backend), server: Some(server) }
     }
@@ -289,7 +296,7 @@ mod failing_etcd {
     // D35
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn killed_server_is_noticed_and_found_again() {
-        let mut store = durable().await;
+        let mut store = durable(LONG).await;
         store.put("/t/a", "1").await;
         let db = store.db().await;
         let (record, _guard) = record(&db);
@@ -317,7 +324,7 @@ mod failing_etcd {
     // D6 D13
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn commit_to_a_paused_server_ends_by_its_deadline() {
-        let mut store = durable().await;
+        let mut store = durable(Duration::from_secs(2)).await;
         let db = store.db().await;
         let server = store.server.as_mut().unwrap();
         server.pause().await.unwrap();
@@ -333,7 +340,7 @@ mod failing_etcd {
     // D11
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn replaced_cluster_is_loaded_anew() {
-        let mut store = durable().await;
+        let mut store = durable(LONG).await;
         for round in 0..20_u32 {
             store.put("/t/a", round.to_string()).await;
         }

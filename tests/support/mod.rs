@@ -38,7 +38,7 @@ macro_rules! on_every_backend {
 }
 
 /// How long anything that must happen may take. Generous: it bounds hangs, not speed.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Waits for what must happen.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {

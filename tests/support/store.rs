@@ -30,7 +30,12 @@ impl Store {
         use tailetc::etcd::{EtcdBackend, EtcdOptions};
         use tailetc_testkit::etcd_server::EtcdServer;
         let server = EtcdServer::start().await.expect("starting etcd");
-        let backend = EtcdBackend::connect(EtcdOptions::new([server.url()])).await;
+        let backend = EtcdBackend::connect(
+            EtcdOptions::new([server.url()])
+                .with_connect_timeout(super::DEADLINE)
+                .with_request_timeout(super::DEADLINE),
+        );
+        let backend = backend.await;
         Self { backend: Arc::new(backend.expect("connecting")), server: Some(server) }
     }
 

@@ -16,8 +16,12 @@ async fn cluster() -> EtcdCluster {
 }
 
 async fn client_of(cluster: &EtcdCluster, member: usize) -> EtcdBackend {
-    let options = EtcdOptions::new([cluster.client_urls()[member].clone()])
-        .with_request_timeout(Duration::from_secs(2));
+    client_with(cluster, member, Duration::from_secs(2)).await
+}
+
+async fn client_with(cluster: &EtcdCluster, member: usize, timeout: Duration) -> EtcdBackend {
+    let options =
+        EtcdOptions::new([cluster.client_urls()[member].clone()]).with_request_timeout(timeout);
     EtcdBackend::connect(options).await.expect("the member answers")
 }
 
@@ -104,7 +108,8 @@ async fn follower_that_hears_no_leader_answers_no_read_and_the_others_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_are_held_arrive_when_the_network_is_healed() {
     let cluster = cluster().await;
-    let client = client_of(&cluster, 0).await;
+    // Far longer than it takes to heal the network.
+    let client = client_with(&cluster, 0, Duration::from_secs(60)).await;
     put(&client, "before").await.expect("a write");
     cluster.network().disturb(Party::Clients, Party::Member(0), Disturbance::Hold);
     let held = put(&client, "held");

@@ -205,8 +205,9 @@ impl Shared {
         if self.closed.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.set_phase(Phase::Closed(reason), error);
+        // First, or who has seen the phase could still open a watch.
         self.position.send_modify(|position| position.closed = Some(reason));
+        self.set_phase(Phase::Closed(reason), error);
         self.end_watches();
     }
 

@@ -10,9 +10,9 @@ use tailetc_testkit::etcd_server::{EtcdServer, EtcdServerOptions};
 
 /// More than anything here may take; what hangs fails.
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(20), future)
+    tokio::time::timeout(Duration::from_secs(60), future)
         .await
-        .expect("nothing happened for 20 seconds")
+        .expect("nothing happened for a minute")
 }
 
 pub(crate) async fn start() -> (EtcdServer, EtcdBackend) {

@@ -19,7 +19,7 @@ use self::wire::Wire;
 
 /// Nothing here takes longer unless it hangs.
 async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("it hangs")
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it hangs")
 }
 
 async fn serve(store: &MemKv) -> (Server, Wire) {

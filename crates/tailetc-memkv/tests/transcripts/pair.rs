@@ -13,7 +13,7 @@ use crate::normal::Own;
 use crate::watching::Watching;
 
 /// Nothing here takes longer unless it hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The same commands go to both.
 pub(crate) struct Pair {

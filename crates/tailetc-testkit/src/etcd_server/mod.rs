@@ -31,7 +31,7 @@ use self::guard::Guard;
 pub use self::options::{EtcdServerOptions, EtcdServerTls};
 
 /// How long a server may take to begin or to stop serving.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How many ports are tried when another process takes the chosen one first.
 const PORT_ATTEMPTS: usize = 5;
 
@@ -69,7 +69,7 @@ impl EtcdServer {
     ///
     /// # Errors
     ///
-    /// When there is no binary, or the server ends or does not serve within 20 seconds; with the
+    /// When there is no binary, or the server ends or does not serve within a minute; with the
     /// end of its log.
     ///
     /// # Cancel safety
@@ -153,7 +153,7 @@ impl EtcdServer {
     ///
     /// # Errors
     ///
-    /// When it does not end within 20 seconds; then it is killed.
+    /// When it does not end within a minute; then it is killed.
     ///
     /// # Cancel safety
     ///
@@ -165,7 +165,7 @@ impl EtcdServer {
         process.signal("TERM").await?;
         let stopped = timeout(PATIENCE, process.exited()).await;
         process.kill().await?;
-        stopped.map_err(|_| EtcdServerError::new("etcd does not stop within 20 seconds of SIGTERM"))
+        stopped.map_err(|_| EtcdServerError::new("etcd does not stop within a minute of SIGTERM"))
     }
 
     /// Kills the server if it runs, and starts it with the same port, data and options.
@@ -276,7 +276,7 @@ impl EtcdServer {
                 return Ok(());
             }
             () = process.exited() => "etcd ended while it was starting",
-            () = tokio::time::sleep(PATIENCE) => "etcd does not serve 20 seconds after its start",
+            () = tokio::time::sleep(PATIENCE) => "etcd does not serve a minute after its start",
         };
         let error = EtcdServerError::with_log(failure, &log);
         process.kill().await?;
