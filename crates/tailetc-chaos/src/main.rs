@@ -2,11 +2,12 @@
 //! are killed, frozen, cut off, compacted and restored, and the oracle of the simulation judges
 //! what they did and saw by the store's own log.
 //!
-//! The same program, started with `worker`, is one of those processes.
+//! The same program, started with `worker` or `racer`, is one of those processes.
 
 mod options;
 mod outage;
 mod pipe;
+mod race;
 mod run;
 mod worker;
 
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::outage::OutageArgs;
+use crate::race::{RaceArgs, RacerArgs};
 use crate::run::RunArgs;
 use crate::worker::WorkerArgs;
 
@@ -31,6 +33,11 @@ enum Command {
     Run(RunArgs),
     /// A server is frozen, and then killed: what goes on, what fails, and how all resumes.
     Outage(OutageArgs),
+    /// Two processes race to claim the same values of a unique index.
+    Race(RaceArgs),
+    /// One of the processes of `race`, which starts them itself.
+    #[command(hide = true)]
+    Racer(RacerArgs),
     /// One of the processes of `run`, which starts them itself.
     #[command(hide = true)]
     Worker(WorkerArgs),
@@ -44,6 +51,8 @@ async fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Run(args) => Box::pin(run::run(args)).await,
         Command::Outage(args) => Box::pin(outage::run(args)).await,
+        Command::Race(args) => Box::pin(race::run(args)).await,
+        Command::Racer(args) => Box::pin(race::racer(args)).await,
         Command::Worker(args) => Box::pin(worker::run(args)).await,
     };
     match result {

@@ -70,3 +70,9 @@ fn outage_stops_no_read_and_all_resumes_by_itself() {
     let printed = chaos(&["outage", "--seconds", "4"]);
     assert_eq!(printed.matches("a commit succeeded again").count(), 2, "{printed}");
 }
+
+#[test]
+fn of_two_processes_that_claim_a_unique_value_exactly_one_wins() {
+    let printed = chaos(&["race", "--rounds", "1000"]);
+    assert!(printed.contains("rounds: 1000"), "{printed}");
+}

@@ -58,10 +58,7 @@ impl<C, K, P> IndexWatch<C, K, P> {
         poll_fn(|context| self.poll_update(context)).await
     }
 
-    fn poll_update(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<<Self as Stream>::Item>> {
+    fn poll_update(&mut self, context: &mut Context<'_>) -> Poll<Option<<Self as Stream>::Item>> {
         let set = ready!(self.feed.poll_next(context));
         Poll::Ready(set.map(|set| {
             Ok(IndexUpdate { set: set?, range: self.range.clone(), marker: PhantomData })
