@@ -11,6 +11,11 @@
 
 mod open;
 
+/// The programs in the page are run.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/observers.md")]
+mod observers {}
+
 pub use tailetc_core::*;
 pub use tailetc_memkv as memkv;
 

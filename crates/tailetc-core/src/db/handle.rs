@@ -184,6 +184,37 @@ impl Db {
     /// `commit` on it. A panic is counted and contained; the observer stays registered. An observer
     /// that owns a `Db` keeps it open for as long as its guard lives.
     ///
+    /// An index that is kept outside of the `Db` takes each value before a change out and each
+    /// value after it in; it is then never behind what anybody can read:
+    ///
+    /// ```
+    /// # use std::collections::BTreeMap;
+    /// # use std::sync::{Arc, Mutex};
+    /// # use tailetc_core::{ChangeKind, Db, Error, ObserverGuard, RAW};
+    /// # fn count_by_size(db: &Db) -> Result<ObserverGuard, Error> {
+    /// let keys_by_size = Arc::new(Mutex::new(BTreeMap::<usize, usize>::new()));
+    /// let index = Arc::clone(&keys_by_size);
+    /// let guard = db.observe(move |set| {
+    ///     let Ok(mut index) = index.lock() else { return };
+    ///     if set.kind() == ChangeKind::Initial {
+    ///         index.clear();
+    ///     }
+    ///     // What does not decode is in no index, before as after.
+    ///     for change in set.of(RAW).into_iter().flatten() {
+    ///         if let Ok(Some(before)) = change.before() {
+    ///             *index.entry(before.len()).or_default() -= 1;
+    ///         }
+    ///         if let Ok(Some(after)) = change.after() {
+    ///             *index.entry(after.len()).or_default() += 1;
+    ///         }
+    ///     }
+    /// })?;
+    /// # Ok(guard)
+    /// # }
+    /// ```
+    ///
+    /// The whole recipe, with its use in transactions, is in `docs/observers.md`.
+    ///
     /// # Blocking
     ///
     /// Waits for a change that is being applied.

@@ -282,6 +282,32 @@ impl Txn {
     /// the transaction saw before, and the value after: for indexes over the transaction's own view
     /// that users keep themselves. A value that does not decode is shown as absent.
     ///
+    /// The hook begins with nothing: what the index is at the transaction's
+    /// [`snapshot`](Self::snapshot) is the caller's to bring along (see `docs/observers.md`). What
+    /// is read from such an index is not guarded; the keys that it gives are once they are read
+    /// with [`get`](Self::get).
+    ///
+    /// ```
+    /// # use std::sync::atomic::{AtomicI64, Ordering};
+    /// # use std::sync::Arc;
+    /// # use tailetc_core::{Db, Error, RAW, Bytes};
+    /// # fn count(db: &Db) -> Result<(), Error> {
+    /// let mut txn = db.txn();
+    /// let bytes: usize = txn.snapshot().range(RAW, ..)?.map(|(_, value)| value.len()).sum();
+    /// let total = Arc::new(AtomicI64::new(bytes as i64));
+    /// let counted = Arc::clone(&total);
+    /// txn.on_change(RAW, move |_key, before, after| {
+    ///     let len = |value: Option<&Bytes>| value.map_or(0, Bytes::len) as i64;
+    ///     counted.fetch_add(len(after) - len(before), Ordering::Relaxed);
+    /// })?;
+    /// txn.put(RAW, "a", Bytes::from("four"))?;
+    /// if total.load(Ordering::Relaxed) > 1_000 {
+    ///     txn.fail("no room");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::UnknownCollection`] and [`Error::TypeMismatch`].
