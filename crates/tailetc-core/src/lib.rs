@@ -41,6 +41,7 @@ mod error;
 mod key;
 mod revision;
 mod schema;
+mod session;
 mod state;
 mod tail;
 mod txn;
@@ -60,6 +61,7 @@ pub use crate::revision::{LeaseId, Revision};
 #[cfg(feature = "json")]
 pub use crate::schema::Json;
 pub use crate::schema::{ClonePolicy, Cloned, Codec, Collection, DecodePolicy, RAW, Raw, Shared};
+pub use crate::session::{LeaseLoss, OnLoss, Session, SessionBuilder, SessionState, SessionStates};
 pub use crate::state::{
     Change, ChangeKind, ChangeSet, Changes, Item, KeyBounds, Metadata, Only, Prefix, Quarantined,
     Range, Scan, Snapshot, Token,

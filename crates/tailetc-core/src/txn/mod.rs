@@ -4,6 +4,7 @@ mod commit;
 mod guards;
 mod hooks;
 mod markers;
+mod prepared;
 mod retry;
 mod writes;
 
@@ -18,6 +19,7 @@ use crate::schema::{AnyValue, SlotId};
 use crate::state::State;
 pub use crate::txn::commit::Commit;
 pub(crate) use crate::txn::markers::Markers;
+pub(crate) use crate::txn::prepared::{Prepared, Room, is_too_large};
 use crate::{
     BoxError, ClonePolicy, Codec, Collection, Db, Error, Key, KeyBounds, KeyRef, LeaseId, Snapshot,
 };
