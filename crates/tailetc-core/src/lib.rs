@@ -36,6 +36,7 @@
 //! - `json`: the codec `Json<T>`.
 
 pub mod backend;
+mod bulk;
 mod db;
 mod error;
 mod key;
@@ -51,6 +52,7 @@ mod watch;
 #[doc(no_inline)]
 pub use bytes::Bytes;
 
+pub use crate::bulk::{Bulk, BulkError, BulkProgress, BulkReport};
 pub use crate::db::{
     Builder, Db, Health, HealthChanges, ObserverGuard, Options, Phase, SelfCheck, Staleness, Stats,
     WriteDenial,
