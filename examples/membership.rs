@@ -5,7 +5,6 @@
 //! cargo run --example membership                          # two members, in memory
 //! cargo run --example membership --features etcd -- --url http://127.0.0.1:2379 --id a
 //! ```
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,18 +14,23 @@ use tailetc::{Collection, Db, Error, Json, OnLoss, Session, Watch, WatchMode};
 
 /// What the others need to know of a member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
-    pub addr: String,
+pub(crate) struct Member {
+    pub(crate) addr: String,
 }
 
-pub const MEMBERS: Collection<Json<Member>> = Collection::new("members/");
+pub(crate) const MEMBERS: Collection<Json<Member>> = Collection::new("members/");
 
-pub async fn open(url: &str) -> Result<Db, Error> {
+pub(crate) async fn open(url: &str) -> Result<Db, Error> {
     tailetc::open(url).prefix("/membership/").collection(MEMBERS).connect().await
 }
 
 /// Is a member until the session is closed or dropped; again after an outage.
-pub async fn join(db: &Db, id: &str, member: Member, ttl: Duration) -> Result<Session, Error> {
+pub(crate) async fn join(
+    db: &Db,
+    id: &str,
+    member: Member,
+    ttl: Duration,
+) -> Result<Session, Error> {
     let session = db.session(ttl).on_loss(OnLoss::Reestablish).open().await?;
     session.put(MEMBERS, id, member).await?;
     Ok(session)
@@ -34,30 +38,30 @@ pub async fn join(db: &Db, id: &str, member: Member, ttl: Duration) -> Result<Se
 
 /// A change of the membership.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     Joined(String, Member),
     Left(String),
 }
 
 /// The members, and what changes: at first those that are there join.
-pub struct Membership {
+pub(crate) struct Membership {
     watch: Watch<Json<Member>>,
     alive: BTreeMap<String, Member>,
 }
 
 impl Membership {
-    pub fn watch(db: &Db) -> Result<Self, Error> {
+    pub(crate) fn watch(db: &Db) -> Result<Self, Error> {
         // Coalesced: a consumer that is slow gets what differs, and is never behind.
         let watch = db.watch(MEMBERS, .., WatchMode::Coalesced)?;
         Ok(Self { watch, alive: BTreeMap::new() })
     }
 
-    pub fn alive(&self) -> &BTreeMap<String, Member> {
+    pub(crate) fn alive(&self) -> &BTreeMap<String, Member> {
         &self.alive
     }
 
     /// The next changes; none when the `Db` is closed.
-    pub async fn next(&mut self) -> Option<Vec<Change>> {
+    pub(crate) async fn next(&mut self) -> Option<Vec<Change>> {
         let update = self.watch.next().await?.ok()?;
         let mut changes = Vec::new();
         for change in update.changes() {
@@ -79,8 +83,7 @@ impl Membership {
 
 #[derive(Parser)]
 struct Arguments {
-    /// The store. In memory, a second member comes and goes.
-    #[arg(long, default_value = "memory://membership")]
+    #[arg(long, default_value = "memory://membership", help = "In memory a second one comes, too")]
     url: String,
     #[arg(long, default_value = "a")]
     id: String,
@@ -103,8 +106,7 @@ async fn main() -> Result<(), Error> {
         });
     }
     let mut membership = Membership::watch(&db)?;
-    let stopped = tokio::signal::ctrl_c();
-    tokio::pin!(stopped);
+    let mut stopped = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
             changes = membership.next() => {

@@ -7,7 +7,6 @@
 //! curl -i -X PUT -d hello http://127.0.0.1:8080/greeting
 //! curl -H 'tailetc-token: ...' http://127.0.0.1:8080/greeting
 //! ```
-
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{FromRequestParts, Path, Request, State};
@@ -18,14 +17,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tailetc::{Db, Error, RAW, Snapshot, Token};
 
-pub const TOKEN: HeaderName = HeaderName::from_static("tailetc-token");
+pub(crate) const TOKEN: HeaderName = HeaderName::from_static("tailetc-token");
 
 /// A snapshot at the request's token, or past it; of now, if the request has none.
-pub struct AtLeast(pub Snapshot);
+pub(crate) struct AtLeast(pub(crate) Snapshot);
 
 impl FromRequestParts<Db> for AtLeast {
     type Rejection = Failure;
-
     async fn from_request_parts(parts: &mut Parts, db: &Db) -> Result<Self, Failure> {
         Ok(Self(match token(parts)? {
             Some(token) => db.at_least(&token).await?,
@@ -35,11 +33,10 @@ impl FromRequestParts<Db> for AtLeast {
 }
 
 /// The request's token, if it has one: for [`Db::transact_after`].
-pub struct Seen(pub Option<Token>);
+pub(crate) struct Seen(pub(crate) Option<Token>);
 
 impl FromRequestParts<Db> for Seen {
     type Rejection = Failure;
-
     async fn from_request_parts(parts: &mut Parts, _: &Db) -> Result<Self, Failure> {
         Ok(Self(token(parts)?))
     }
@@ -51,7 +48,7 @@ fn token(parts: &Parts) -> Result<Option<Token>, Error> {
 }
 
 /// Puts a token into the answer that shows all that the handler has seen or done.
-pub async fn layer(State(db): State<Db>, request: Request, next: Next) -> Response {
+pub(crate) async fn layer(State(db): State<Db>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     // A token prints as hexadecimal digits and dashes.
     if let Ok(value) = HeaderValue::try_from(db.snapshot().token().to_string()) {
@@ -61,7 +58,7 @@ pub async fn layer(State(db): State<Db>, request: Request, next: Next) -> Respon
 }
 
 /// What the client can do about an error.
-pub struct Failure(Error);
+pub(crate) struct Failure(Error);
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -106,7 +103,7 @@ async fn append(
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub fn app(db: Db) -> Router {
+pub(crate) fn app(db: Db) -> Router {
     let routes = Router::new().route("/{key}", get(read).put(append));
     routes.layer(middleware::from_fn_with_state(db.clone(), layer)).with_state(db)
 }

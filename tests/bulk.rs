@@ -17,7 +17,7 @@ use tailetc::backend::TxnOp;
 use tailetc::{
     BulkError, BulkProgress, BulkReport, Codec, Collection, Db, Error, KeyRef, Limit, RAW,
 };
-use tailetc_testkit::faulty::FaultyBackend;
+use tailetc_testkit::faulty::{Fault, FaultyBackend};
 
 on_every_backend! {
     everything_is_written_in_chunks_as_large_as_the_store_takes,
@@ -80,7 +80,7 @@ async fn everything_is_written_in_chunks_as_large_as_the_store_takes(store: Stor
     let snapshot = within("token", theirs.at_least(&report.token.unwrap())).await.unwrap();
     assert_eq!(snapshot.len(), 990);
     assert_eq!(*snapshot.get(RAW, key(999)).unwrap().unwrap(), value(999));
-    let told = told.lock().unwrap();
+    let told = told.lock().unwrap().clone();
     let last = told.last().unwrap();
     assert_eq!((last.given, last.applied, last.prefix, last.chunks), (1_010, 1_010, 1_010, 8));
     assert!(told.is_sorted_by_key(|so_far| so_far.applied) && told.len() == 8);
@@ -310,6 +310,40 @@ async fn last_write_of_a_key_wins_within_a_chunk() {
     assert_eq!((report.applied, report.chunks), (3, 1));
     let request = gate.last_txn();
     assert!(matches!(&request.success[..], [TxnOp::Put(put)] if put.value == "2"), "{request:?}");
+}
+
+#[tokio::test]
+async fn chunk_that_is_too_large_after_all_is_halved() {
+    let store = Store::memory();
+    let faulty = FaultyBackend::new(Arc::clone(&store.backend));
+    let db = builder_on(Arc::new(faulty.clone())).connect().await.unwrap();
+    faulty.next_commit(Fault::Oversize);
+    let mut bulk = db.bulk().concurrency(1);
+    give(&mut bulk, 0..384).await.unwrap();
+    let report = finish(bulk).await.unwrap();
+    // Two halves; one that was filled meanwhile; later ones are no larger than what has fit.
+    assert_eq!((report.applied, report.chunks), (384, 5));
+    assert_eq!(applied(&db), (0..384).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn failure_of_a_half_tells_of_the_half() {
+    let store = Store::memory();
+    let faulty = FaultyBackend::new(Arc::clone(&store.backend));
+    let db = builder_on(Arc::new(faulty.clone())).connect().await.unwrap();
+    faulty.next_commit(Fault::Oversize);
+    let losing = faulty.clone();
+    let _observer = db.observe(move |set| {
+        if !set.is_empty() {
+            losing.lose_next_commit_reply();
+        }
+    });
+    let mut bulk = db.bulk();
+    give(&mut bulk, 0..100).await.unwrap();
+    let failed = finish(bulk).await.unwrap_err();
+    assert!(failed.reason().is_outcome_unknown(), "{failed:?}");
+    assert_eq!((failed.applied(), failed.operation()), (50, 50));
+    assert_eq!(failed.unknown(), std::slice::from_ref(&(50..100)));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@
 
 mod support;
 
-#[expect(dead_code, unreachable_pub, reason = "an example, with its `main`")]
+#[expect(dead_code, reason = "an example, with its `main`")]
 #[path = "../examples/tokens.rs"]
 mod example;
 
