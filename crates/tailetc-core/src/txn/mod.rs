@@ -215,8 +215,8 @@ impl Txn {
     }
 
     /// Writes a key that the store deletes when the lease ends. To keep the lease that a key has,
-    /// give the one in its [`metadata`](Snapshot::metadata). Granting and renewing leases is the
-    /// caller's:
+    /// give the one in its [`metadata`](Snapshot::metadata). A [`Session`](crate::Session) keeps a
+    /// lease alive; granting and renewing others is the caller's:
     ///
     /// ```
     /// # use tailetc_core::{Bytes, Db, Error, LeaseId, RAW};
