@@ -271,9 +271,10 @@ async fn lease_is_renewed_when_a_third_of_its_time_is_over() {
 #[tokio::test(start_paused = true)]
 async fn loss_is_told_when_the_time_is_over_and_the_store_does_not_answer() {
     for hangs in [true, false] {
-        let store = Store::memory();
+        let mut store = Store::memory();
         let faulty = FaultyBackend::new(Arc::clone(&store.backend));
-        let gate = Gate::new(&Store { backend: Arc::new(faulty.clone()), ..store });
+        store.backend = Arc::new(faulty.clone());
+        let gate = Gate::new(&store);
         let db = gate.builder().connect().await.unwrap();
         let opened = Instant::now();
         let session = db.session(Duration::from_secs(10)).open().await.unwrap();
