@@ -6,6 +6,7 @@
 //! - [`Db`], [`Snapshot`], [`Txn`]: reading and writing.
 //! - [`Collection`], [`Codec`], [`ClonePolicy`]: types.
 //! - [`Db::observe`], [`Db::watch`], [`ChangeSet`]: following changes.
+//! - [`Session`]: keys that live as long as the program. [`Bulk`]: imports and migrations.
 //! - [`Error`]: what can go wrong, and what to do about it.
 //! - [`backend`]: what stands below, and how to write another one.
 
@@ -23,3 +24,8 @@ pub use tailetc_memkv as memkv;
 pub use tailetc_etcd as etcd;
 
 pub use crate::open::open;
+
+/// The pages whose code is compiled and run.
+#[cfg(all(doctest, feature = "json"))]
+#[doc = include_str!("../docs/cookbook.md")]
+mod cookbook {}

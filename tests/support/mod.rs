@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub(crate) use self::gate::Gate;
 pub(crate) use self::replica::{Replica, next, next_error, utf8, values_of, write_about};
-pub(crate) use self::store::Store;
+pub(crate) use self::store::{Store, builder_on};
 
 /// Expands to one test for each case and each kind of store: `memory::case`, and with the feature
 /// `etcd` also `etcd::case` on a real server of its own (the binary is named by `TAILETC_ETCD`;

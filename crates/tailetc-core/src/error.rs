@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::{BackendError, BackendErrorKind};
-use crate::{Commit, Key, Revision};
+use crate::{Commit, Key, LeaseId, Revision};
 
 /// A boxed error of user code: codecs and transaction bodies.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -105,6 +105,14 @@ pub enum Error {
     Lagged {
         /// The last revision that was delivered.
         after: Revision,
+    },
+    /// The lease of a [`Session`](crate::Session) is lost. Nothing was written.
+    #[error("the lease {lease} of the session is lost")]
+    LeaseLost {
+        /// The lease.
+        lease: LeaseId,
+        /// Whether the session is about to get another one.
+        returns: bool,
     },
     /// The transaction is larger than the store takes. Nothing was sent.
     #[error("transaction too large: {actual} {what}, the store takes {limit}")]
@@ -275,6 +283,7 @@ impl Error {
             Self::Backend { source, .. } => source.kind().is_transient(),
             Self::NotCaughtUp { committed, .. } => committed.is_none(),
             Self::HistoryLost { .. } => true,
+            Self::LeaseLost { returns, .. } => *returns,
             Self::TooStale { source, .. } => source.is_transient(),
             _ => false,
         }

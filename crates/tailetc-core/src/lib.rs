@@ -36,11 +36,13 @@
 //! - `json`: the codec `Json<T>`.
 
 pub mod backend;
+mod bulk;
 mod db;
 mod error;
 mod key;
 mod revision;
 mod schema;
+mod session;
 mod state;
 mod tail;
 mod txn;
@@ -50,6 +52,7 @@ mod watch;
 #[doc(no_inline)]
 pub use bytes::Bytes;
 
+pub use crate::bulk::{Bulk, BulkError, BulkProgress, BulkReport};
 pub use crate::db::{
     Builder, Db, Duplicate, Health, HealthChanges, ObserverGuard, Options, Phase, Reservation,
     SelfCheck, Staleness, Stats, UniqueCheck, WriteDenial,
@@ -63,6 +66,7 @@ pub use crate::schema::{
     AsIndexKey, ClonePolicy, Cloned, Codec, Collection, DecodePolicy, Index, IndexKey, IndexKeys,
     IndexPrefix, IndexReader, IndexWriter, RAW, Raw, Shared,
 };
+pub use crate::session::{LeaseLoss, OnLoss, Session, SessionBuilder, SessionState, SessionStates};
 pub use crate::state::{
     Change, ChangeKind, ChangeSet, Changes, IndexBounds, IndexCursor, IndexItem, IndexPage,
     IndexRange, IndexView, Item, KeyBounds, Metadata, Only, Prefix, Quarantined, Range, Scan,

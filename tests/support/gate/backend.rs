@@ -95,16 +95,19 @@ impl KvBackend for Gate {
     }
 
     async fn lease_grant(&self, id: LeaseId, ttl_seconds: i64) -> Result<Lease, BackendError> {
+        self.answering().await;
         let lease = self.store().lease_grant(id, ttl_seconds).await?;
         self.0.last_lease.store(lease.id.get(), Ordering::SeqCst);
         Ok(lease)
     }
 
     async fn lease_revoke(&self, id: LeaseId) -> Result<Header, BackendError> {
+        self.answering().await;
         self.store().lease_revoke(id).await
     }
 
     async fn lease_keep_alive(&self, id: LeaseId) -> Result<Option<Lease>, BackendError> {
+        self.answering().await;
         self.store().lease_keep_alive(id).await
     }
 

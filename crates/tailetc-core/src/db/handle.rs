@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{BackendError, BackendErrorKind, Header, KvBackend};
 use crate::db::{Builder, Handle, Health, HealthChanges, ObserverGuard, Shared, Stats};
+use crate::state::State;
 use crate::{
     ChangeSet, ClonePolicy, CloseReason, Codec, Collection, Error, Index, IndexBounds, IndexKey,
     IndexWatch, KeyBounds, Quarantined, Revision, Snapshot, Token, Txn, Watch, WatchMode,
@@ -105,6 +106,10 @@ impl Db {
     /// [`catch_up_timeout`](crate::Options::catch_up_timeout); [`Error::HistoryLost`];
     /// [`Error::Backend`] if the store cannot be asked; [`Error::Closed`].
     pub async fn at_least(&self, token: &Token) -> Result<Snapshot, Error> {
+        self.reach(token).await.map(Snapshot::new)
+    }
+
+    pub(crate) async fn reach(&self, token: &Token) -> Result<Arc<State>, Error> {
         let mismatch = || Error::TokenMismatch { token: token.to_string() };
         let started = Instant::now();
         let state = self.shared().state();
@@ -147,7 +152,7 @@ impl Db {
         self.shared().check_history(&state, &header, state.revision)?;
         let fresh = self.catch_up(state.epoch, header.revision, started).await?;
         self.shared().currency.prove(started);
-        Ok(fresh)
+        Ok(Snapshot::new(fresh))
     }
 
     async fn header(&self, operation: &'static str, started: Instant) -> Result<Header, Error> {
@@ -166,13 +171,14 @@ impl Db {
         epoch: u64,
         target: Revision,
         started: Instant,
-    ) -> Result<Snapshot, Error> {
+    ) -> Result<Arc<State>, Error> {
         let shared = self.shared();
         let watch = shared.suspicion.watch();
         let deadline = started + shared.options.catch_up_timeout;
         let arrival = shared.await_progress(epoch, target, deadline, || false).await;
         shared.not_arrived(arrival, target, started.elapsed(), watch)?;
-        Ok(self.snapshot())
+        let state = shared.state();
+        if state.epoch == epoch { Ok(state) } else { Err(Error::HistoryLost { target }) }
     }
 
     /// Calls `observer` with the present state (as one change set of kind

@@ -6,26 +6,26 @@ use crate::db::Options;
 
 /// Doubling pauses with jitter.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     min: Duration,
     max: Duration,
     next: Duration,
 }
 
 impl Backoff {
-    pub(super) fn new(options: &Options) -> Self {
+    pub(crate) fn new(options: &Options) -> Self {
         Self { min: options.backoff_min, max: options.backoff_max, next: options.backoff_min }
     }
 
     /// The next pause, between half of its nominal length and the whole, by `chance` in `0.0..1.0`.
-    pub(super) fn pause(&mut self, chance: f64) -> Duration {
+    pub(crate) fn pause(&mut self, chance: f64) -> Duration {
         let nominal = self.next;
         self.next = nominal.saturating_mul(2).min(self.max);
         nominal.mul_f64(0.5 + chance / 2.0)
     }
 
     /// Begins anew, after something worked.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next = self.min;
     }
 }

@@ -31,7 +31,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
-use self::backoff::Backoff;
+pub(crate) use self::backoff::Backoff;
 use self::pulse::{Look, Pulse};
 pub(crate) use self::self_check::self_check;
 use crate::backend::{BackendError, BackendErrorKind, KvBackend, WatchRequest, Watcher};

@@ -5,6 +5,7 @@ mod guards;
 mod hooks;
 mod indexes;
 mod markers;
+mod prepared;
 mod retry;
 mod unique;
 mod writes;
@@ -20,6 +21,7 @@ use crate::schema::{AnyValue, SlotId};
 use crate::state::State;
 pub use crate::txn::commit::Commit;
 pub(crate) use crate::txn::markers::Markers;
+pub(crate) use crate::txn::prepared::{Prepared, Room, is_too_large};
 use crate::{
     BoxError, ClonePolicy, Codec, Collection, Db, Error, Key, KeyBounds, KeyRef, LeaseId, Snapshot,
 };
@@ -219,8 +221,8 @@ impl Txn {
     }
 
     /// Writes a key that the store deletes when the lease ends. To keep the lease that a key has,
-    /// give the one in its [`metadata`](Snapshot::metadata). Granting and renewing leases is the
-    /// caller's:
+    /// give the one in its [`metadata`](Snapshot::metadata). A [`Session`](crate::Session) keeps a
+    /// lease alive; granting and renewing others is the caller's:
     ///
     /// ```
     /// # use tailetc_core::{Bytes, Db, Error, LeaseId, RAW};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::txn::{Commit, Txn};
-use crate::{Db, Error};
+use crate::{Db, Error, Token};
 
 /// The pause before the second attempt; it doubles with each further one, up to the longest.
 const PAUSE: Duration = Duration::from_micros(500);
@@ -72,5 +72,46 @@ impl Db {
             tokio::time::sleep(nominal.mul_f64(self.shared().random())).await;
             attempt += 1;
         }
+    }
+
+    /// The same on a snapshot that shows at least what the token speaks of: waits as
+    /// [`at_least`](Self::at_least) does, then runs `body` as [`transact`](Self::transact) does.
+    ///
+    /// ```
+    /// # use tailetc_core::{Bytes, Commit, Db, Error, RAW, Token};
+    /// /// Takes a step that another process has announced by the token of its own.
+    /// async fn answer(db: &Db, token: &Token) -> Result<Commit, Error> {
+    ///     let step = db.transact_after(token, |txn| {
+    ///         let asked = txn.get(RAW, "question")?; // what was there at the token, or newer
+    ///         txn.put(RAW, "answer", asked.map_or_else(Bytes::new, |asked| (*asked).clone()))
+    ///     });
+    ///     Ok(step.await?.1)
+    /// }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`Txn::commit`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`at_least`](Self::at_least), before `body` is run: the token is of another cluster
+    /// or of a lost history ([`Error::TokenMismatch`]), or the copy did not reach it by the
+    /// deadline ([`Error::NotCaughtUp`] without a `committed`). [`Error::HistoryLost`] also if the
+    /// history that the token is of is lost between two attempts. Then those of
+    /// [`transact`](Self::transact).
+    pub async fn transact_after<T, E: From<Error>>(
+        &self,
+        token: &Token,
+        mut body: impl FnMut(&mut Txn) -> Result<T, E>,
+    ) -> Result<(T, Commit), E> {
+        let epoch = self.reach(token).await?.epoch;
+        self.transact(|txn| {
+            if txn.base.epoch != epoch {
+                return Err(Error::HistoryLost { target: token.revision() }.into());
+            }
+            body(txn)
+        })
+        .await
     }
 }

@@ -43,7 +43,7 @@ impl Scope {
         self.is_touched_by(&set).then_some(set)
     }
 
-    fn is_touched_by(&self, set: &ChangeSet) -> bool {
+    pub(super) fn is_touched_by(&self, set: &ChangeSet) -> bool {
         match self {
             Self::Keys { slot, range } => set.touches(*slot, range),
             Self::Rows { range } => !set.rows_within(range).is_empty(),

@@ -90,6 +90,11 @@ impl Markers {
         Ok(markers)
     }
 
+    /// The length in bytes of what the names of all markers begin with.
+    pub(crate) fn place_len(&self) -> usize {
+        self.place.len()
+    }
+
     /// Renews the lease, for as long as it is polled.
     pub(crate) async fn keep_alive(&self, backend: &dyn KvBackend) -> std::convert::Infallible {
         loop {
