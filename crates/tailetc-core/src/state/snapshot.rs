@@ -40,7 +40,8 @@ impl Snapshot {
         self.0.token()
     }
 
-    /// The number of keys below the prefix of the `Db`, of all collections together.
+    /// The number of keys below the prefix of the `Db`, of all collections together, those of
+    /// `.tailetc/` included (guard keys, and the reservations of unique indexes).
     pub fn len(&self) -> usize {
         self.0.map.len()
     }
