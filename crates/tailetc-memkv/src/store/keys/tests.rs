@@ -145,8 +145,8 @@ proptest! {
 
     #[test]
     fn every_revision_is_what_it_was(steps in steps()) {
-        let (mut keys, mut states, mut changed) = (Keys::default(), vec![BTreeMap::new()], Vec::new());
-        let mut compacted = 0;
+        let (mut keys, mut states) = (Keys::default(), vec![BTreeMap::new()]);
+        let (mut changed, mut compacted) = (Vec::new(), 0);
         for step in steps {
             changed.push(apply(&mut keys, &mut states, &step));
             if let Some(kept) = step.kept {

@@ -105,7 +105,7 @@ impl Steps {
         }
     }
 
-    /// Grows by a quarter and not by as much again: the steps are most of what the tree takes.
+    /// Grows by a quarter and not by as much again: the steps are much of what the tree takes.
     fn reserve_one(&mut self) {
         if self.earlier.len() == self.earlier.capacity() {
             self.earlier.reserve_exact(self.earlier.len() / 4 + 4);
