@@ -55,6 +55,7 @@ fn main() {
     let added = rewrite(&store, &sizes);
     note("memory by further version", bytes_each(resident_bytes() - before, added));
     compaction(&runtime, &store);
+    reads_past_deletions(&runtime, &store, &sizes);
     for watchers in [1, 100, watchers] {
         fan_out(&runtime, watchers);
     }
@@ -117,15 +118,59 @@ fn writes(runtime: &Runtime, store: &MemKv, sizes: &Sizes) {
     });
 }
 
-fn old_reads(runtime: &Runtime, store: &MemKv, sizes: &Sizes, revision: Revision) {
-    for (name, revision) in [
-        ("first 10 of all keys, a while ago", revision),
-        ("first 10 of all keys, just now", Revision::new(current(store).get() - 100)),
-    ] {
-        measure(name, 10, |_| {
-            let request = RangeRequest::new(KeyRange::all()).with_limit(10).with_revision(revision);
-            let found = run(runtime, store.range(request)).expect("a readable revision");
-            assert!(found.count as u64 >= sizes.keys - 1);
+fn old_reads(runtime: &Runtime, store: &MemKv, sizes: &Sizes, loaded: Revision) {
+    let keys = sizes.keys;
+    let range = |request: RangeRequest| -> RangeResponse {
+        run(runtime, store.range(request)).expect("a readable revision")
+    };
+    let just_now = Revision::new(current(store).get() - 100);
+    // The first revision with a key is 2.
+    let few = keys.min(20);
+    let early = Revision::new(1 + few as i64);
+    for (when, revision, existed) in
+        [("a while ago", loaded, keys), ("just now", just_now, keys), ("early on", early, few)]
+    {
+        let all = RangeRequest::new(KeyRange::all()).with_revision(revision);
+        measure(&format!("first 10 of all keys, {when}"), 5_000, |_| {
+            let found = range(all.clone().with_limit(10));
+            assert_eq!(found.kvs.len() as u64, existed.min(10));
+        });
+        measure(&format!("count of all keys, {when}"), 5_000, |_| {
+            let found = range(all.clone().with_count_only());
+            assert!(found.count as u64 == existed || found.count as u64 == existed - 1);
+        });
+    }
+    measure("first 10 from any key, at any revision", 20_000, |i| {
+        let request = RangeRequest::new(KeyRange::from_key(key(scattered(i, keys)))).with_limit(10);
+        range(request.with_revision(any_revision(i, current(store))));
+    });
+    measure("count of any range, at any revision", 20_000, |i| {
+        let (a, b) = (scattered(i, keys), scattered(i + keys / 2, keys));
+        let request = RangeRequest::new(KeyRange::span(key(a.min(b)), key(a.max(b) + 1)));
+        range(request.with_count_only().with_revision(any_revision(i, current(store))));
+    });
+}
+
+fn any_revision(i: u64, current: Revision) -> Revision {
+    let revisions = current.get().unsigned_abs();
+    Revision::new(1 + scattered(i.wrapping_mul(31), revisions) as i64)
+}
+
+/// What lies behind many keys that were deleted.
+fn reads_past_deletions(runtime: &Runtime, store: &MemKv, sizes: &Sizes) {
+    let (before, left) = (current(store), sizes.keys.min(10));
+    measure("deletion of all keys but the last 10", 1, |_| {
+        let range = KeyRange::span(key(0), key(sizes.keys - left));
+        store.plain_delete(&DeleteRequest::new(range)).expect("a deletion");
+    });
+    let deleted = current(store);
+    (0..100).for_each(|_| put(store, sizes.keys - 1));
+    for (when, revision) in [("before it", before), ("after it", deleted), ("now", Revision::ZERO)]
+    {
+        let request = RangeRequest::new(KeyRange::all()).with_limit(10).with_revision(revision);
+        measure(&format!("  first 10 of all keys, {when}"), 5_000, |_| {
+            let found = run(runtime, store.range(request.clone())).expect("a readable revision");
+            assert_eq!(found.kvs.len() as u64, left);
         });
     }
 }

@@ -13,7 +13,8 @@ impl Store {
     /// Forgets what is below `revision`.
     ///
     /// Takes time by the number of changes since the compaction before, each times the logarithm of
-    /// the number of keys; by the number of keys only if [hashes are kept](Self::keep_hashes).
+    /// the number of keys, and by the number of versions that are left of the keys they changed; by
+    /// the number of keys only if [hashes are kept](Self::keep_hashes).
     pub(crate) fn compact(&mut self, revision: Revision) -> Result<Header, BackendError> {
         self.raft_index += 1;
         if revision <= self.compacted {

@@ -101,8 +101,6 @@ impl Store {
     fn view(&self) -> View<'_> {
         View {
             keys: &self.keys,
-            log: &self.log,
-            pending: &self.held,
             current: self.revision,
             compacted: self.compacted,
             options: &self.options,

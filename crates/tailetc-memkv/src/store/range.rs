@@ -1,26 +1,18 @@
 //! Reading keys (etcd: `server/etcdserver/txn/range.go`, `server/storage/mvcc/kvstore_txn.go`).
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use tailetc_core::backend::{
     BackendError, Header, KeyValue, RangeRequest, RangeResponse, SortOrder, SortTarget,
 };
 use tailetc_core::{LeaseId, Revision};
 
-use super::change::Change;
-use super::keys::Keys;
-use super::log::Log;
+use super::keys::{self, Keys};
 use crate::fault::Fault;
 use crate::{EtcdVersion, MemKvOptions, errors};
 
 /// What a read can see.
 pub(super) struct View<'a> {
     pub(super) keys: &'a Keys,
-    /// How `keys` came to be.
-    pub(super) log: &'a Log,
-    /// What is in `keys` and not yet in `log`.
-    pub(super) pending: &'a [Arc<Change>],
     /// The revision of `keys`.
     pub(super) current: Revision,
     pub(super) compacted: Revision,
@@ -53,22 +45,12 @@ impl View<'_> {
     pub(super) fn select(&self, header: Header, request: &RangeRequest) -> RangeResponse {
         let (range, revision) = (&request.range, request.revision);
         let is_current = revision <= Revision::ZERO || revision == self.current;
-        let count = if is_current {
-            self.keys.count(range)
-        } else {
-            let since = self.log.changes_since(revision.next()).chain(self.pending);
-            let revisions = self.current.get() - revision.get();
-            let at_least = usize::try_from(revisions).unwrap_or(0);
-            self.keys.count_at(range, revision, at_least, since)
-        };
+        let at = if is_current { keys::NOW } else { revision };
+        let count = self.keys.count_at(range, at);
         if request.count_only {
             return RangeResponse::new(header, Vec::new(), false, count as i64);
         }
-        let (kvs, more) = if is_current {
-            select(self.keys.range(range), request)
-        } else {
-            select(self.keys.range_at(range, revision), request)
-        };
+        let (kvs, more) = select(self.keys.range_at(range, at), request);
         let kvs = kvs.into_iter().map(|kv| returned(kv, request, self.options.imitate)).collect();
         RangeResponse::new(header, kvs, more, count as i64)
     }
@@ -139,14 +121,18 @@ fn returned(kv: &KeyValue, request: &RangeRequest, version: EtcdVersion) -> KeyV
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
     use tailetc_core::backend::KeyRange;
+
+    use crate::store::change::Change;
 
     fn read(request: RangeRequest) -> RangeResponse {
         read_from(request, EtcdVersion::V3_6)
     }
 
     fn read_from(request: RangeRequest, version: EtcdVersion) -> RangeResponse {
-        let (mut keys, mut log) = (Keys::default(), Log::after(Revision::new(1)));
+        let mut keys = Keys::default();
         for (revision, (key, value)) in (2..).zip([("a", "9"), ("b", "1"), ("c", "2"), ("d", "0")])
         {
             let kv = KeyValue {
@@ -157,14 +143,10 @@ mod tests {
                 version: 7 - revision,
                 lease: LeaseId::new(8),
             };
-            let change = Arc::new(Change { kv, sub: 0 });
-            keys.push(Arc::clone(&change));
-            log.push(vec![change].into());
+            keys.push(Arc::new(Change { kv, sub: 0 }));
         }
         let view = View {
             keys: &keys,
-            log: &log,
-            pending: &[],
             current: Revision::new(5),
             compacted: Revision::new(3),
             options: &MemKvOptions::default().with_imitate(version),

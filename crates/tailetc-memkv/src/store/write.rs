@@ -34,7 +34,7 @@ impl<'a> Write<'a> {
 
     /// The state so far.
     pub(super) fn view(&self) -> View<'_> {
-        View { current: self.revision(), pending: &self.changes, ..self.store.view() }
+        View { current: self.revision(), ..self.store.view() }
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Option<&KeyValue> {

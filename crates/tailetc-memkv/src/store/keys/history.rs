@@ -1,11 +1,12 @@
 //! The versions of one key.
 
+use std::iter;
 use std::sync::Arc;
 
 use tailetc_core::Revision;
 use tailetc_core::backend::KeyValue;
 
-use super::tree::Counted;
+use super::tree::{Counted, Turn};
 use crate::store::change::Change;
 
 /// Versions, oldest first, never none.
@@ -22,11 +23,6 @@ impl History {
             Self::One(version) => std::slice::from_ref(version),
             Self::Many(versions) => versions,
         }
-    }
-
-    /// The last version, which may be a deletion.
-    pub(super) fn last(&self) -> Option<&Arc<Change>> {
-        self.versions().last()
     }
 
     /// The last version up to `revision`, which may be a deletion.
@@ -94,7 +90,64 @@ impl History {
 }
 
 impl Counted for History {
-    fn is_live(&self) -> bool {
-        self.last().is_some_and(|last| !last.is_deletion())
+    fn is_live_at(&self, revision: Revision) -> bool {
+        self.live_at(revision).is_some()
+    }
+
+    /// From the last to the first. A version tells when its key was created, and how many versions
+    /// ago: those between are not looked at.
+    fn turns(&self) -> impl Iterator<Item = Turn> {
+        let mut left = self.versions();
+        iter::from_fn(move || {
+            let (last, before) = left.split_last()?;
+            if last.is_deletion() {
+                left = before;
+                return Some(Turn { revision: last.revision(), live: false });
+            }
+            let since_creation = usize::try_from(last.kv.version).unwrap_or(usize::MAX);
+            left = &left[..left.len().saturating_sub(since_creation)];
+            Some(Turn { revision: last.kv.create_revision, live: true })
+        })
+    }
+
+    fn weight(&self) -> usize {
+        self.versions().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn history(versions: &[(i64, i64, i64)]) -> History {
+        let change = |&(created, modified, version)| {
+            let kv = KeyValue {
+                key: Bytes::from_static(b"k"),
+                create_revision: Revision::new(created),
+                mod_revision: Revision::new(modified),
+                version,
+                ..KeyValue::default()
+            };
+            Arc::new(Change { kv, sub: 0 })
+        };
+        History::Many(versions.iter().map(change).collect())
+    }
+
+    fn turns(history: &History) -> Vec<(i64, bool)> {
+        history.turns().map(|turn| (turn.revision.get(), turn.live)).collect()
+    }
+
+    #[test]
+    fn turns_are_creations_and_deletions() {
+        let mut history =
+            history(&[(2, 2, 1), (2, 3, 2), (2, 5, 3), (0, 6, 0), (6, 6, 1), (0, 8, 0), (9, 9, 1)]);
+        let all = [(9, true), (8, false), (6, true), (6, false), (2, true)];
+        assert_eq!(turns(&history), all);
+        history.compact(Revision::new(4), &mut |_| ());
+        assert_eq!(history.weight(), 6);
+        assert_eq!(turns(&history), all);
+        history.compact(Revision::new(8), &mut |_| ());
+        assert_eq!(turns(&history), [(9, true)]);
     }
 }
