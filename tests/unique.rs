@@ -72,7 +72,8 @@ async fn second_claim_is_refused_and_names_the_holder(store: Store) {
     put(&db, "ann", user("a@x")).await.unwrap();
     put(&db, "ann", user("a@x")).await.unwrap();
     let error = put(&db, "bob", user("a@x")).await.unwrap_err();
-    assert!(error.to_string().contains("users/#email"), "{error}");
+    let text = "/t/users/bob cannot have the index key a@x of users/#email: /t/users/ann has it";
+    assert_eq!(error.to_string(), text);
     assert_eq!(holder(Err(error)), "/t/users/ann");
     assert!(db.get(USERS, "bob").unwrap().is_none());
     put(&db, "bob", user("b@x")).await.unwrap();

@@ -43,7 +43,8 @@ pub enum Error {
     /// written. Run it again, or use [`Db::transact`](crate::Db::transact), which does.
     #[error("conflict with a write at or before revision {revision}{}", list(keys))]
     Conflict {
-        /// The keys that changed, as far as known.
+        /// The keys that changed, as far as known. One below `.tailetc/` stands for a guarded
+        /// collection that was scanned, or for an index key of a unique index.
         keys: Arc<[Key]>,
         /// A revision at which the conflict exists.
         revision: Revision,
@@ -154,7 +155,7 @@ pub enum Error {
     NotUnique {
         /// The prefix of the collection, and the name of the index: `users/#email`.
         index: Arc<str>,
-        /// The index key: escaped bytes, for the eye.
+        /// The index key, for the eye: a text as it is, anything else as it is encoded.
         index_key: Key,
         /// The whole key that was to have it.
         key: Key,

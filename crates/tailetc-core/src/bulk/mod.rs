@@ -58,7 +58,8 @@ impl Db {
 /// is in a chunk under way waits for that. Within a chunk the last one of a key wins. Apart from
 /// that, chunks under way at once may be applied in any order. With a
 /// [`concurrency`](Self::concurrency) of 1, all operations are applied in order: for migrations in
-/// which a later operation relies on an earlier one of another key.
+/// which a later operation relies on an earlier one of another key, such as one that gives an index
+/// key of a unique index to another entry than had it.
 ///
 /// # Memory
 ///

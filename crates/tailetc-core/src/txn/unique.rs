@@ -208,7 +208,8 @@ fn relative(schema: &Schema, id: IndexId, key: &Key) -> Bytes {
 fn violation(schema: &Schema, id: IndexId, index_key: &[u8], key: &Key, holder: Key) -> Violation {
     Violation {
         index: schema.definition(id).full_name().into(),
-        index_key: index_key.into(),
+        // Of a text, as it is.
+        index_key: index_key.strip_suffix(b"\0\x01").unwrap_or(index_key).into(),
         key: key.clone(),
         holder,
         reservation: schema.reservation(id, index_key),

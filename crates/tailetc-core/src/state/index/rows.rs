@@ -37,7 +37,7 @@ impl State {
             let new = after
                 .map_or(Ok(Rows::new()), |new| rows_of(id, definition, primary, new.shown_any()));
             let new = new.unwrap_or_else(|error| {
-                tracing::warn!(%key, index = definition.name, %error, "an index left out a key");
+                left_out(key, definition, &error);
                 if let Some(after) = after {
                     self.unplaced.insert(place.as_slice().into(), after.clone());
                 }
@@ -92,7 +92,7 @@ impl State {
                 match rows_of(id, definition, primary, entry.shown_any()) {
                     Ok(of_entry) => rows.extend(of_entry.into_iter().map(|row| (row, entry))),
                     Err(error) => {
-                        tracing::warn!(%key, index = definition.name, %error, "an index left out a key");
+                        left_out(key, definition, &error);
                         unplaced.push((place_of_unplaced(id, primary), entry));
                     }
                 }
@@ -101,6 +101,10 @@ impl State {
         self.rows = sorted(rows);
         self.unplaced = sorted(unplaced);
     }
+}
+
+fn left_out(key: &Key, definition: &Definition, error: &BoxError) {
+    tracing::warn!(%key, index = definition.name, %error, "an index left out a key");
 }
 
 fn sorted(mut rows: Vec<(Vec<u8>, &EntryPtr)>) -> KeyMap {
