@@ -191,6 +191,18 @@ async fn closed_watch_gives_what_it_has_without_delay() {
     assert_eq!(now.elapsed(), Duration::ZERO);
 }
 
+#[tokio::test(start_paused = true)]
+async fn delay_without_end_harms_nobody() {
+    let db = Store::memory().db().await;
+    let mode = WatchMode::Debounced { delay: Duration::MAX };
+    let mut watch = db.watch(RAW, .., mode).unwrap();
+    next(&mut watch).await;
+    let last = put(&db, "a").await;
+    assert!(timeout(DELAY * 1_000, watch.next()).await.is_err());
+    db.close();
+    assert_eq!(next(&mut watch).await.revision(), last);
+}
+
 #[tokio::test]
 async fn watches_that_could_hold_nothing_are_refused() {
     let db = Store::memory().db().await;

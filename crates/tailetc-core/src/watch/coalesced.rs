@@ -56,8 +56,12 @@ enum Turn {
     At(Pin<Box<Sleep>>),
 }
 
+/// No delay is longer, so that adding it to a time cannot fail: 30 years.
+const LONGEST: Duration = Duration::from_secs(30 * 365 * 86_400);
+
 /// A pair whose consumer has seen `state`; `is_past` if others have been published since.
 pub(super) fn pair(delay: Duration, state: &Arc<State>, is_past: bool) -> (Sink, Source) {
+    let delay = delay.min(LONGEST);
     let record = Record { seen: (state.epoch, state.revision), pending: None };
     let record = Arc::new(Mutex::new(record));
     let (wake, woken) = channel(1);
