@@ -5,7 +5,8 @@
 //! below `/bench-indexes/`, if they are not there yet, loads them without and with three indexes,
 //! each time in a process of its own, then cuts the copy off, writes UPDATES records again, half of
 //! them with other index keys, and lets the copy catch up. Without arguments: `memory://`, 100,000
-//! keys, 20,000 updates.
+//! keys, 20,000 updates. A long backlog is best taken from memory: an etcd server reads it anew for
+//! each part that it sends.
 
 #![expect(clippy::expect_used, reason = "a benchmark may end with a message")]
 
@@ -14,7 +15,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tailetc::backend::{KeyRange, KvBackend, PutRequest, RangeRequest, TxnOp, TxnRequest};
+use tailetc::backend::{
+    KeyRange, KvBackend, KvBackendExt, PutRequest, RangeRequest, TxnOp, TxnRequest,
+};
 use tailetc::{Collection, Db, Index, Json};
 use tailetc_testkit::faulty::{Cluster, FaultPlan};
 use tokio::task::JoinSet;

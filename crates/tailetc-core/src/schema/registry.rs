@@ -115,6 +115,14 @@ impl Schema {
         &self.indexes[index.at()]
     }
 
+    /// All indexes, with their collections.
+    pub(crate) fn indexes(&self) -> impl Iterator<Item = (SlotId, IndexId, &Definition)> {
+        let slots = (0..self.slots.len()).map(|slot| SlotId(slot as u32));
+        slots.flat_map(|slot| {
+            self.indexes_of(slot).map(move |(id, definition)| (slot, id, definition))
+        })
+    }
+
     /// The collection of an index.
     pub(crate) fn slot_of_index(&self, index: IndexId) -> SlotId {
         let slots = self.slots.iter().position(|slot| slot.indexes.contains(&index.at()));

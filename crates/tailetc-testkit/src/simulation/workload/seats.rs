@@ -15,9 +15,12 @@ pub(crate) const BALCONY: RangeInclusive<i64> = 100..=105;
 /// The most that may be there.
 pub(crate) const ROOM: usize = 2;
 
+/// Few numbers, so that they are often wanted.
+const NUMBERS: i64 = 4;
+
 pub(super) fn run(session: &mut Session<'_>, rng: &mut Rng) -> Result<(), Error> {
     let place = |rng: &mut Rng| Name::place(format!("{}", rng.u8(..8)));
-    match rng.u8(..6) {
+    match rng.u8(..8) {
         0 => session.delete(&place(rng)),
         1 => {
             // Two exchange their numbers.
@@ -32,24 +35,32 @@ pub(super) fn run(session: &mut Session<'_>, rng: &mut Rng) -> Result<(), Error>
         }
         2 => {
             // Whoever finds nobody there.
-            let number = rng.i64(..6);
+            let number = rng.i64(..NUMBERS);
             match session.numbers(Area::Places, number..=number)?.first() {
                 Some((taken, _)) => session.delete(taken),
                 None => session.put(&place(rng), number),
             }
         }
-        3 => {
+        3 | 4 => {
+            // Whether a number is taken, noted elsewhere: nothing but the read guards that.
+            let number = rng.i64(..NUMBERS);
+            let taken = session.numbers(Area::Places, number..=number)?.len();
+            session.put(&Name::raw(format!("taken/{number}")), i64::try_from(taken).unwrap_or(0))
+        }
+        5 => {
             let there = session.numbers(Area::Places, BALCONY)?;
             match there.first() {
-                Some((leaving, _)) if there.len() >= ROOM => session.put(leaving, rng.i64(..6)),
+                Some((leaving, _)) if there.len() >= ROOM => {
+                    session.put(leaving, rng.i64(..NUMBERS))
+                }
                 _ => session.put(&place(rng), rng.i64(BALCONY)),
             }
         }
-        4 => {
+        6 => {
             let there = session.range(&Name::place(""))?;
-            let last = there.iter().map(|(_, item)| item.number).max().unwrap_or(6);
-            session.put(&place(rng), (last + 1).clamp(6, 99))
+            let last = there.iter().map(|(_, item)| item.number).max().unwrap_or(NUMBERS);
+            session.put(&place(rng), (last + 1).clamp(NUMBERS, 99))
         }
-        _ => session.put(&place(rng), rng.i64(..6)),
+        _ => session.put(&place(rng), rng.i64(..NUMBERS)),
     }
 }
