@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use crate::args::Args;
 use crate::problem::Problem;
 use crate::shutdown::Stop;
-use crate::{changes, list, probes, services, token};
+use crate::{changes, list, probes, replicas, services, token};
 
 #[derive(Clone)]
 pub(crate) struct App {
@@ -39,6 +39,7 @@ impl App {
                 get(services::read).put(services::put).delete(services::delete),
             )
             .route("/v1/changes", get(changes::changes))
+            .route("/v1/replicas", get(replicas::list))
             .route("/healthz", get(probes::alive))
             .route("/readyz", get(probes::ready))
             .route("/stats", get(probes::stats))

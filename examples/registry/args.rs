@@ -18,12 +18,17 @@ pub(crate) struct Args {
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
 
+    /// What this replica is called among those on the same store [default: where it listens]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+
     /// What all keys in the store begin with; must end with '/'.
     #[arg(long, default_value = "/registry/")]
     pub(crate) prefix: String,
 
     /// Imports a file of JSON lines {"name": .., "service": {..}} first. May be given several
-    /// times. An import that was interrupted continues where it was.
+    /// times. Services that are there already are left as they are, so that an import that was
+    /// interrupted goes on when it is run again.
     #[arg(long, value_name = "FILE")]
     pub(crate) import: Vec<PathBuf>,
 
@@ -40,7 +45,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "15", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) heartbeat: Duration,
 
-    /// How many transactions a change stream may be behind before it lags and starts again.
+    /// How many transactions a change stream may be behind, or be away, before it starts again.
     #[arg(long, default_value = "1024", value_name = "TRANSACTIONS")]
     pub(crate) stream_buffer: NonZeroUsize,
 

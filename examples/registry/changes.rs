@@ -1,10 +1,12 @@
 //! `GET /v1/changes`: the change stream, as server-sent events.
 //!
-//! The first event is the present state (`initial`; empty with `from=now`), then one event follows
-//! for each etcd transaction. The identifier of an event is a token. A client that fell too far
-//! behind gets `lagged`, and then the whole state again; `resync` is what changed while the store's
-//! history was lost; `end` comes before the registry stops. A client that connects again gets the
-//! present state again: `Last-Event-ID` is not read.
+//! The first event is the present state (`initial`), then one event follows for each etcd
+//! transaction; with `mode=coalesced`, for whatever has changed since the client took the last one.
+//! The identifier of an event is a token. A client that connects again with the last one, as
+//! `Last-Event-ID` or `from`, gets what has changed since; `from=now` is the token of the present.
+//! If the registry does not remember so much, the state comes again, as it does after `lagged`,
+//! which is told to a client that fell too far behind. `resync` is what changed while the store's
+//! history was lost; `end` comes before the registry stops.
 
 use std::convert::Infallible;
 use std::iter::from_fn;
@@ -13,18 +15,19 @@ use std::sync::Arc;
 use async_stream::stream;
 use axum::Extension;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
 use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tailetc::{Change, ChangeKind, Error, Json, Prefix, Shared, Snapshot, Update, WatchMode};
+use tailetc::{
+    Change, ChangeKind, Db, Error, Json, Prefix, Shared, Snapshot, Token, Update, WatchMode,
+};
 
 use crate::app::{App, Query};
 use crate::model::{SERVICES, Service};
 use crate::problem::{Problem, with_causes};
 use crate::shutdown::Stop;
-use crate::token;
 
 type Watch = tailetc::Watch<Json<Service>, Shared>;
 
@@ -37,36 +40,71 @@ pub(crate) struct Follow {
     #[serde(default)]
     prefix: String,
     #[serde(default)]
-    from: From,
+    mode: Mode,
+    /// A token, or `now`.
+    from: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize, PartialEq)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum From {
+enum Mode {
     #[default]
-    State,
-    Now,
+    Exact,
+    Coalesced,
 }
 
 pub(crate) async fn changes(
     State(app): State<App>,
     Extension(snapshot): Extension<Snapshot>,
-    Query(follow): Query<Follow>,
-) -> Result<Response, Problem> {
-    let mode = WatchMode::Exact { buffer: app.stream_buffer };
-    let watch = app.db.watch(SERVICES, Prefix(&follow.prefix), mode)?;
+    Query(Follow { prefix, mode, from }): Query<Follow>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    let mode = match mode {
+        Mode::Exact => WatchMode::Exact { buffer: app.stream_buffer },
+        Mode::Coalesced => WatchMode::Coalesced,
+    };
+    let last = headers.get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes()));
+    let seen = match last.as_deref().or(from.as_deref()) {
+        None => None,
+        Some("now") => Some(snapshot.token()),
+        Some(token) => Some(token.parse()?),
+    };
+    let watch = watch(&app.db, Prefix(&prefix), mode, seen).await?;
     let keep_alive = KeepAlive::new().interval(app.heartbeat).text("heartbeat");
-    let events = events(watch, follow.from == From::Now, app.stop);
-    let sse = Sse::new(events).keep_alive(keep_alive);
-    Ok(([token::header(snapshot.token())], sse).into_response())
+    Ok(Sse::new(events(watch, seen, app.stop)).keep_alive(keep_alive))
+}
+
+/// What comes after `seen`, if that is remembered; else the state, and what comes after that.
+async fn watch(
+    db: &Db,
+    prefix: Prefix<&String>,
+    mode: WatchMode,
+    seen: Option<Token>,
+) -> Result<Watch, Error> {
+    if let Some(token) = seen {
+        let reached = db.at_least(&token).await;
+        match reached.and_then(|_| db.watch_from(SERVICES, prefix, mode, token.revision())) {
+            Err(
+                Error::RevisionNotKept { .. }
+                | Error::TokenMismatch { .. }
+                | Error::HistoryLost { .. },
+            ) => {}
+            watch => return watch,
+        }
+    }
+    db.watch(SERVICES, prefix, mode)
 }
 
 fn events(
     mut watch: Watch,
-    mut skip_state: bool,
+    seen: Option<Token>,
     mut stop: Stop,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     stream! {
+        // Nothing but an identifier, for a client that connects again before the first change.
+        if let Some(token) = seen {
+            yield Ok(Event::default().id(token.to_string()));
+        }
         loop {
             let update = tokio::select! {
                 () = stop.requested() => break,
@@ -74,7 +112,7 @@ fn events(
             };
             match update {
                 Some(Ok(update)) => {
-                    for event in parts(&update, std::mem::take(&mut skip_state)) {
+                    for event in parts(&update) {
                         yield Ok(event);
                     }
                 }
@@ -92,11 +130,10 @@ fn events(
 }
 
 /// The events that tell of one update: one, unless it is large and no transaction.
-fn parts(update: &Update<Json<Service>, Shared>, skip: bool) -> impl Iterator<Item = Event> + Send {
+fn parts(update: &Update<Json<Service>, Shared>) -> impl Iterator<Item = Event> + Send {
     let kind = kind(update.kind());
     let most = if update.kind() == ChangeKind::Transaction { usize::MAX } else { PART };
-    let all = if skip { 0 } else { usize::MAX };
-    let mut changes = update.changes().take(all).map(|change| changed(&change)).peekable();
+    let mut changes = update.changes().map(|change| changed(&change)).peekable();
     let mut more = true;
     from_fn(move || {
         if !more {

@@ -1,17 +1,15 @@
-//! Listing by prefix, page by page.
+//! Listing by prefix or by tag, page by page.
 
 use std::ops::Bound;
 use std::sync::Arc;
 
-use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
-use tailetc::{Json as Stored, Shared, Snapshot};
+use tailetc::{Error, Metadata, Only, Snapshot};
 
 use crate::app::Query;
-use crate::model::{SERVICES, Service};
+use crate::model::{BY_TAG, SERVICES, Service};
 use crate::problem::{Problem, with_causes};
-use crate::token;
 
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 1000;
@@ -20,6 +18,7 @@ const LIMIT_MAX: usize = 1000;
 pub(crate) struct Listing {
     #[serde(default)]
     prefix: String,
+    tag: Option<String>,
     limit: Option<usize>,
     /// The `next` of the page before.
     after: Option<String>,
@@ -28,7 +27,7 @@ pub(crate) struct Listing {
 /// One page. Each is from one snapshot; a client that sends the token of the page before gets the
 /// next one from that snapshot or a newer one.
 #[derive(Debug, Serialize)]
-struct Page {
+pub(crate) struct Page {
     revision: i64,
     services: Vec<Item>,
     /// Where the next page begins: to be given as `after`. None on the last page.
@@ -51,13 +50,28 @@ struct Item {
 pub(crate) async fn list(
     Extension(snapshot): Extension<Snapshot>,
     Query(listing): Query<Listing>,
-) -> Result<Response, Problem> {
-    let limit = listing.limit.unwrap_or(LIMIT);
+) -> Result<Json<Page>, Problem> {
+    let Listing { prefix, tag, limit, after } = listing;
+    let limit = limit.unwrap_or(LIMIT);
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(Problem::bad_request(format!("limit must be from 1 to {LIMIT_MAX}")));
     }
-    let prefix = listing.prefix.as_str();
-    let start = match listing.after.as_deref() {
+    let after = after.as_deref();
+    let (services, next) = match &tag {
+        None => by_prefix(&snapshot, &prefix, after, limit)?,
+        Some(tag) if prefix.is_empty() => by_tag(&snapshot, tag, after, limit)?,
+        Some(_) => return Err(Problem::bad_request("prefix and tag exclude each other")),
+    };
+    Ok(Json(Page { revision: snapshot.revision().get(), services, next }))
+}
+
+fn by_prefix(
+    snapshot: &Snapshot,
+    prefix: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<Item>, Option<String>), Error> {
+    let start = match after {
         Some(after) if after >= prefix => Bound::Excluded(after),
         _ => Bound::Included(prefix),
     };
@@ -67,19 +81,34 @@ pub(crate) async fn list(
     let mut found = found
         .filter_map(|found| Some((found.key().as_str()?, found)))
         .take_while(|(name, _)| name.starts_with(prefix))
-        .map(|(name, found)| item(name, &found))
+        .map(|(name, found)| Item::new(name, found.metadata(), found.value()))
         .peekable();
     let services: Vec<Item> = found.by_ref().take(limit).collect();
     let last = services.last().filter(|_| found.peek().is_some());
     let next = last.map(|item| item.name.clone());
-    let page = Page { revision: snapshot.revision().get(), services, next };
-    Ok(([token::header(snapshot.token())], Json(page)).into_response())
+    Ok((services, next))
 }
 
-fn item(name: &str, found: &tailetc::Item<'_, Stored<Service>, Shared>) -> Item {
-    let (service, error) = match found.value() {
-        Ok(service) => (Some(service), None),
-        Err(error) => (None, Some(with_causes(&error))),
-    };
-    Item { name: name.to_owned(), revision: found.metadata().mod_revision.get(), service, error }
+fn by_tag(
+    snapshot: &Snapshot,
+    tag: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<Item>, Option<String>), Error> {
+    let after = after.map(str::parse).transpose()?;
+    let page = snapshot.index(BY_TAG)?.page(Only(tag), after.as_ref(), limit);
+    let found = page.items.into_iter();
+    let named = found.filter_map(|found| Some((found.key.as_str()?, found)));
+    let items = named.map(|(name, found)| Item::new(name, found.metadata, Ok(found.value)));
+    Ok((items.collect(), page.next.map(|next| next.to_string())))
+}
+
+impl Item {
+    fn new(name: &str, metadata: Metadata, value: Result<Arc<Service>, Error>) -> Self {
+        let (service, error) = match value {
+            Ok(service) => (Some(service), None),
+            Err(error) => (None, Some(with_causes(&error))),
+        };
+        Self { name: name.to_owned(), revision: metadata.mod_revision.get(), service, error }
+    }
 }

@@ -14,13 +14,16 @@
 //! | `PUT /v1/services/{name}` with neither | 428: an update that nobody checked loses writes |
 //! | `DELETE /v1/services/{name}`, with or without `If-Match` | 204, 404, or 412 |
 //! | `GET /v1/services?prefix=&limit=&after=` | a page, from one snapshot, and where to go on |
-//! | `GET /v1/changes?prefix=&from=now` | server-sent events, one for each etcd transaction |
+//! | `GET /v1/services?tag=&limit=&after=` | the same of the services that have a tag |
+//! | `GET /v1/changes?prefix=&from=` | server-sent events, one for each etcd transaction |
+//! | `GET /v1/changes?mode=coalesced` | no more events than the client can take |
+//! | `GET /v1/replicas` | who serves this registry, and where |
 //! | `GET /healthz`, `/readyz`, `/stats` | for probes and people |
 //!
-//! Each answer carries the header `Tailetc-Token`. A request that carries it back is answered from
-//! a snapshot at least that new, by whichever replica it reaches: read your writes, across
-//! processes, without a session. A text that is no token is a 400, one of another cluster a 409,
-//! and a replica that does not catch up in time says 503 with `Retry-After`.
+//! Each answer carries the header `Tailetc-Token`. A request that carries it back reads a snapshot
+//! at least that new, or writes after it, on whichever replica it reaches: read your writes, across
+//! processes. A text that is no token is a 400, one of another cluster a 409, and a replica that
+//! does not catch up in time says 503 with `Retry-After`.
 
 mod app;
 mod args;
@@ -32,6 +35,7 @@ mod model;
 mod precondition;
 mod probes;
 mod problem;
+mod replicas;
 mod services;
 mod shutdown;
 mod token;
@@ -44,8 +48,8 @@ use tokio::net::TcpListener;
 
 use crate::app::App;
 use crate::args::Args;
-use crate::import::Import;
-use crate::model::{IMPORTS, SERVICES};
+use crate::import::import;
+use crate::model::{BY_TAG, REPLICAS, SERVICES};
 use crate::problem::with_causes;
 use crate::shutdown::Stop;
 
@@ -67,15 +71,17 @@ async fn run(args: Args) -> Result<ExitCode, BoxError> {
         () = stop.requested() => return Ok(ExitCode::SUCCESS),
     };
     for file in &args.import {
-        if Import::new(&db, &args.prefix, file).run(stop.clone()).await?.is_interrupted() {
-            db.close();
-            return Ok(ExitCode::from(INTERRUPTED));
+        tokio::select! {
+            imported = import(&db, file.clone()) => imported?,
+            () = stop.requested() => {
+                eprintln!("import: stopped; the same command goes on from here");
+                return Ok(ExitCode::from(INTERRUPTED));
+            }
         }
     }
     if !args.import_only {
         serve(&args, &db, stop).await?;
     }
-    db.close();
     Ok(ExitCode::SUCCESS)
 }
 
@@ -83,10 +89,12 @@ async fn open(args: &Args) -> Result<Db, tailetc::Error> {
     let mut options = Options::default();
     options.commit_timeout = args.timeout;
     options.catch_up_timeout = args.timeout;
+    options.history = args.stream_buffer.get();
     tailetc::open(&args.url)
         .prefix(args.prefix.clone())
         .collection(SERVICES)
-        .collection(IMPORTS)
+        .index(BY_TAG)
+        .collection(REPLICAS)
         .options(options)
         .connect()
         .await
@@ -97,10 +105,14 @@ async fn serve(args: &Args, db: &Db, stop: Stop) -> Result<(), BoxError> {
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     let address = listener.local_addr()?;
+    let name = args.name.clone().unwrap_or_else(|| address.to_string());
+    let session = replicas::announce(db, &name, address).await?;
     println!("listening on http://{address}, {} keys from {}", db.snapshot().len(), args.url);
     hints::print(address);
     let app = App::new(db.clone(), args, stop.clone());
     app.serve(listener, stop, args.grace).await?;
+    // If the store cannot be told, it finds out by itself.
+    let _ = session.close().await;
     println!("stopped");
     Ok(())
 }

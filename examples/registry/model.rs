@@ -4,13 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tailetc::{Collection, Json};
+use tailetc::{Collection, Index, Json};
 
 /// The services by name.
 pub(crate) const SERVICES: Collection<Json<Service>> = Collection::new("services/");
 
-/// How far each import has come, by the fingerprint of its file.
-pub(crate) const IMPORTS: Collection<Json<Position>> = Collection::new("imports/");
+/// The services by each of their tags.
+pub(crate) const BY_TAG: Index<Json<Service>, String> =
+    SERVICES.index("tag", |_name, service, tags| tags.extend(&service.tags));
+
+/// Where each replica of the registry listens, by its name.
+pub(crate) const REPLICAS: Collection<Json<String>> = Collection::new("replicas/");
 
 /// A service, or a package that can be installed. Its name is its key.
 ///
@@ -39,17 +43,6 @@ pub(crate) struct Service {
 pub(crate) struct NamedService {
     pub(crate) name: Name,
     pub(crate) service: Arc<Service>,
-}
-
-/// How far an import has come. Written in the same transaction as the records it counts.
-#[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct Position {
-    /// The name of the file, for people.
-    pub(crate) file: String,
-    /// How many of its lines are imported.
-    pub(crate) lines: u64,
-    /// How many it has.
-    pub(crate) of: u64,
 }
 
 /// A name that a new service may have. Other programs may have written others to the store, so

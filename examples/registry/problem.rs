@@ -38,8 +38,8 @@ impl Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let (status, detail) = match &error {
-            Error::TokenSyntax { .. } => {
-                (StatusCode::BAD_REQUEST, "send the header Tailetc-Token as you received it")
+            Error::TokenSyntax { .. } | Error::CursorSyntax { .. } => {
+                (StatusCode::BAD_REQUEST, "send it as you received it, or leave it out")
             }
             Error::TokenMismatch { .. } => {
                 (StatusCode::CONFLICT, "it is another store's token: leave it out and read again")

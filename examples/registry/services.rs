@@ -14,7 +14,6 @@ use crate::app::{App, Body, Path};
 use crate::model::{Name, NamedService, SERVICES, Service};
 use crate::precondition::{Precondition, Tags, etag};
 use crate::problem::Problem;
-use crate::token;
 
 /// `GET /v1/services/{name}`
 pub(crate) async fn read(
@@ -22,25 +21,25 @@ pub(crate) async fn read(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let token = [token::header(snapshot.token())];
     let Some(metadata) = snapshot.metadata(SERVICES, &name)? else {
-        return Ok((token, Problem::not_found(&name)).into_response());
+        return Err(Problem::not_found(&name));
     };
     let etag = [(ETAG, etag(metadata.mod_revision))];
     if Tags::of(&headers, IF_NONE_MATCH)?.is_some_and(|tags| tags.include(Some(&metadata))) {
-        return Ok((StatusCode::NOT_MODIFIED, token, etag).into_response());
+        return Ok((StatusCode::NOT_MODIFIED, etag).into_response());
     }
-    Ok((token, etag, Json(snapshot.get(SERVICES, &name)?)).into_response())
+    Ok((etag, Json(snapshot.get(SERVICES, &name)?)).into_response())
 }
 
 /// `POST /v1/services`
 pub(crate) async fn create(
     State(app): State<App>,
+    Extension(snapshot): Extension<Snapshot>,
     Body(NamedService { name, service }): Body<NamedService>,
 ) -> Result<Response, Problem> {
     let ((), commit) = app
         .db
-        .transact(|txn| {
+        .transact_after(&snapshot.token(), |txn| {
             if txn.contains(SERVICES, &name)? {
                 let title = format!("there is a service {:?} already", name.as_str());
                 let detail = "choose another name, or update it with PUT";
@@ -55,6 +54,7 @@ pub(crate) async fn create(
 /// `PUT /v1/services/{name}`
 pub(crate) async fn put(
     State(app): State<App>,
+    Extension(snapshot): Extension<Snapshot>,
     Path(name): Path<Name>,
     headers: HeaderMap,
     Body(service): Body<Arc<Service>>,
@@ -68,7 +68,7 @@ pub(crate) async fn put(
     };
     let (created, commit) = app
         .db
-        .transact(|txn| {
+        .transact_after(&snapshot.token(), |txn| {
             // The put guards the key: what the snapshot says of it is so when it is committed.
             let current = txn.snapshot().metadata(SERVICES, &name)?;
             condition.check(name.as_str(), current.as_ref())?;
@@ -83,13 +83,13 @@ pub(crate) async fn put(
 /// `DELETE /v1/services/{name}`
 pub(crate) async fn delete(
     State(app): State<App>,
+    Extension(snapshot): Extension<Snapshot>,
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let condition = Precondition::of(&headers)?;
-    let ((), commit) = app
-        .db
-        .transact(|txn| {
+    app.db
+        .transact_after(&snapshot.token(), |txn| {
             let current = txn.snapshot().metadata(SERVICES, &name)?;
             if let Some(condition) = &condition {
                 condition.check(&name, current.as_ref())?;
@@ -99,13 +99,13 @@ pub(crate) async fn delete(
             Ok(txn.delete(SERVICES, &name)?)
         })
         .await?;
-    Ok((StatusCode::NO_CONTENT, [token::header(commit.token())]).into_response())
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 fn written(status: StatusCode, name: &Name, commit: &Commit) -> Response {
     let etag = [(ETAG, etag(commit.revision()))];
     let body = json!({ "name": name.as_str(), "revision": commit.revision().get() });
-    let mut response = (status, [token::header(commit.token())], etag, Json(body)).into_response();
+    let mut response = (status, etag, Json(body)).into_response();
     // All characters of a name may stand in a path as they are.
     if let Ok(location) = HeaderValue::try_from(format!("/v1/services/{name}"))
         && status == StatusCode::CREATED

@@ -1,4 +1,4 @@
-//! `Tailetc-Token`: reads that are at least as new as what the client has seen.
+//! `Tailetc-Token`: answers that are at least as new as what the client has seen.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -11,8 +11,8 @@ use crate::problem::Problem;
 
 const TOKEN: HeaderName = HeaderName::from_static("tailetc-token");
 
-/// Gives each handler a [`Snapshot`] that shows what the request's token speaks of, and each answer
-/// a token.
+/// Gives each handler a [`Snapshot`] that shows what the request's token speaks of, to read or to
+/// write after, and each answer a token that covers what the handler has read or written.
 pub(crate) async fn middleware(
     State(app): State<App>,
     mut request: Request,
@@ -25,9 +25,9 @@ pub(crate) async fn middleware(
         }
         Err(problem) => problem.into_response(),
     };
-    if !response.headers().contains_key(TOKEN) {
-        let (name, value) = header(app.db.snapshot().token());
-        response.headers_mut().insert(name, value);
+    // A token prints as hexadecimal digits and dashes.
+    if let Ok(token) = HeaderValue::try_from(app.db.snapshot().token().to_string()) {
+        response.headers_mut().insert(TOKEN, token);
     }
     response
 }
@@ -38,11 +38,4 @@ async fn snapshot_for(app: &App, headers: &HeaderMap) -> Result<Snapshot, Proble
     };
     let token: Token = String::from_utf8_lossy(value.as_bytes()).parse()?;
     Ok(app.db.at_least(&token).await?)
-}
-
-/// The header of an answer that shows the store as at `token`.
-pub(crate) fn header(token: Token) -> (HeaderName, HeaderValue) {
-    // A token prints as hexadecimal digits and dashes.
-    let value = HeaderValue::try_from(token.to_string());
-    (TOKEN, value.unwrap_or(HeaderValue::from_static("")))
 }

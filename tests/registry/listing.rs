@@ -1,8 +1,8 @@
-//! Listing by prefix, page by page.
+//! Listing by prefix and by tag, page by page.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Registry, Scratch};
+use crate::support::{Http, Registry, Scratch};
 
 #[tokio::test]
 async fn pages_hold_every_service_of_the_prefix_once_and_in_order() {
@@ -12,25 +12,54 @@ async fn pages_hold_every_service_of_the_prefix_once_and_in_order() {
     let other = elsewhere.services("eu-2/", 3, 10);
     let (registry, http) = Registry::serve(&["--import", &file, "--import", &other]).await;
 
-    let mut names = Vec::new();
-    let mut sizes = Vec::new();
-    let mut after = String::new();
+    let (sizes, names) = pages(&http, "prefix=eu/").await;
+    assert_eq!(sizes, [100, 100, 50]);
+    let expected: Vec<_> = (0..250).map(|number| format!("eu/{number:06}")).collect();
+    assert_eq!(names, expected);
+    assert_eq!(http.list_all("", &[]).await.len(), 253);
+    registry.stop().await;
+}
+
+#[tokio::test]
+async fn pages_of_a_tag_hold_every_service_that_has_it_once_and_in_order() {
+    let scratch = Scratch::new();
+    let lines = (0..250).map(|number| {
+        let tags = if number % 2 == 0 { r#"["eu", "eu", "web"]"# } else { r#"["eu-2"]"# };
+        format!(r#"{{"name":"a{number:06}","service":{{"version":"1","tags":{tags}}}}}"#) + "\n"
+    });
+    let file = scratch.file("services.jsonl", &lines.collect::<String>());
+    let (registry, http) = Registry::serve(&["--import", &file]).await;
+    let (sizes, names) = pages(&http, "tag=eu").await;
+    assert_eq!(sizes, [100, 25]);
+    let even: Vec<_> = (0..250).step_by(2).map(|number| format!("a{number:06}")).collect();
+    assert_eq!(names, even);
+
+    let untagged = json!({ "version": "2", "tags": ["web"] });
+    http.put(&even[0], &[("if-match", "*")], &untagged).await.ok();
+    http.delete(&even[1], &[]).await;
+    assert_eq!(pages(&http, "tag=eu").await.1, even[2..]);
+    assert_eq!(pages(&http, "tag=web").await.1.len(), 124);
+    assert_eq!(pages(&http, "tag=e").await, (vec![0], vec![]));
+    for wrong in ["tag=eu&prefix=a", "tag=eu&after=x"] {
+        assert_eq!(http.get(&format!("/v1/services?{wrong}"), &[]).await.status, 400);
+    }
+    registry.stop().await;
+}
+
+/// The sizes of all pages of a listing, and the names on them.
+async fn pages(http: &Http, what: &str) -> (Vec<usize>, Vec<String>) {
+    let (mut sizes, mut names, mut after) = (Vec::new(), Vec::new(), String::new());
     loop {
-        let path = format!("/v1/services?prefix=eu/&limit=100{after}");
+        let path = format!("/v1/services?{what}&limit=100{after}");
         let page = http.get(&path, &[]).await.ok();
         let items = page["services"].as_array().unwrap();
         sizes.push(items.len());
         names.extend(items.iter().map(|item| item["name"].as_str().unwrap().to_owned()));
         match page["next"].as_str() {
             Some(next) => after = format!("&after={next}"),
-            None => break,
+            None => return (sizes, names),
         }
     }
-    assert_eq!(sizes, [100, 100, 50]);
-    let expected: Vec<_> = (0..250).map(|number| format!("eu/{number:06}")).collect();
-    assert_eq!(names, expected);
-    assert_eq!(http.list_all("", &[]).await.len(), 253);
-    registry.stop().await;
 }
 
 #[tokio::test]

@@ -89,12 +89,22 @@ async fn service_that_the_store_does_not_take_is_refused_with_the_numbers() {
 }
 
 #[tokio::test]
+async fn replica_says_where_it_listens() {
+    let (registry, http) = Registry::serve(&["--name", "a"]).await;
+    let alive = http.get("/v1/replicas", &[]).await.ok();
+    let address = http.base().strip_prefix("http://").unwrap();
+    assert_eq!(alive["replicas"], json!({ "a": address }));
+    registry.stop().await;
+}
+
+#[tokio::test]
 async fn probes_and_counters_tell_of_the_copy() {
     let (registry, http) = Registry::serve(&[]).await;
     http.put("web", &[("if-none-match", "*")], &json!({ "version": "1" })).await.ok();
     assert_eq!(http.get("/healthz", &[]).await.status, 200);
     assert_eq!(http.get("/readyz", &[]).await.ok()["phase"], "tailing");
     let stats = http.get("/stats", &[]).await.ok();
-    assert_eq!((&stats["keys"], &stats["commits"]), (&json!(1), &json!(1)));
+    // The service, and the key that says that this replica is alive.
+    assert_eq!((&stats["keys"], &stats["commits"]), (&json!(2), &json!(2)));
     registry.stop().await;
 }

@@ -16,13 +16,17 @@ async fn command_lines_that_it_prints_work_in_their_order() {
     for line in stdout.lines().filter_map(|line| line.strip_prefix("  curl ")) {
         answers.push(curl(&http, line).await);
     }
-    let [created, read, updated, list, deleted, ready, stream] = &answers[..] else {
+    let [created, read, updated, list, tagged, deleted, replicas, ready, stream] = &answers[..]
+    else {
         panic!("{answers:?}");
     };
-    assert_eq!(created, r#"201 {"name":"web","revision":2}"#);
+    assert_eq!(created, r#"201 {"name":"web","revision":3}"#);
     assert_eq!(read, r#"200 {"version":"1.0"}"#);
-    assert_eq!(updated, r#"200 {"name":"web","revision":3}"#);
-    assert!(list.contains(r#""services":[{"name":"web","revision":3"#), "{list}");
+    assert_eq!(updated, r#"200 {"name":"web","revision":4}"#);
+    for list in [list, tagged] {
+        assert!(list.contains(r#""services":[{"name":"web","revision":4"#), "{list}");
+    }
+    assert!(replicas.contains(http.base().strip_prefix("http://").unwrap()), "{replicas}");
     assert!(stream.contains(r#""kind": String("initial")"#), "{stream}");
     assert_eq!(deleted, "204 ");
     assert!(ready.contains(r#""phase":"tailing""#), "{ready}");

@@ -4,7 +4,7 @@ use serde_json::json;
 use tailetc_testkit::etcd_server::EtcdServer;
 
 use crate::support::events::{Event, Events};
-use crate::support::{Registry, Scratch, eventually};
+use crate::support::{Http, Registry, Scratch, eventually};
 
 #[tokio::test]
 async fn write_on_one_replica_is_read_on_the_other_with_its_token() {
@@ -13,20 +13,16 @@ async fn write_on_one_replica_is_read_on_the_other_with_its_token() {
     let (b, to_b) = Registry::serve(&["--url", &server.url()]).await;
     assert_ne!(to_a.base(), to_b.base());
     let created = to_a.put("web", &[("if-none-match", "*")], &json!({ "version": "0" })).await;
-    let mut etag = created.header("etag").to_owned();
+    let (mut etag, mut token) = (created.header("etag").to_owned(), created.token().to_owned());
     for round in 1..=50 {
         let (writer, reader) = if round % 2 == 0 { (&to_a, &to_b) } else { (&to_b, &to_a) };
-        // A write needs no token: etcd decides whether its condition holds.
         let service = json!({ "version": round.to_string() });
-        let written = loop {
-            let written = writer.put("web", &[("if-match", &etag)], &service).await;
-            if written.status != 412 {
-                break written;
-            }
-        };
+        // With the token, no replica looks for the condition in a state that is older.
+        let headers = [("if-match", etag.as_str()), ("tailetc-token", &token)];
+        let written = writer.put("web", &headers, &service).await;
         assert_eq!(written.status, 200);
-        etag = written.header("etag").to_owned();
-        let read = reader.get("/v1/services/web", &[("tailetc-token", written.token())]).await;
+        (etag, token) = (written.header("etag").to_owned(), written.token().to_owned());
+        let read = reader.get("/v1/services/web", &[("tailetc-token", &token)]).await;
         assert_eq!(read.ok(), service);
     }
     let deleted = to_a.delete("web", &[]).await;
@@ -71,6 +67,47 @@ async fn foreign_writes_are_in_the_streams_of_both_replicas() {
     }
     a.stop().await;
     b.stop().await;
+}
+
+#[tokio::test]
+async fn stream_goes_on_at_another_replica() {
+    let server = EtcdServer::start().await.unwrap();
+    let (a, to_a) = Registry::serve(&["--url", &server.url()]).await;
+    let (b, to_b) = Registry::serve(&["--url", &server.url()]).await;
+    let mut events = to_a.events("/v1/changes").await;
+    events.next().await;
+    to_b.put("web", &[("if-none-match", "*")], &json!({ "version": "1" })).await.ok();
+    let event = events.next().await;
+    a.stop().await;
+    to_b.put("web", &[("if-match", "*")], &json!({ "version": "2" })).await.ok();
+    let mut events = to_b.events_after("/v1/changes", &event.id.unwrap()).await;
+    assert_eq!(events.next().await.changes(), [("update", "web", Some("2"))]);
+    b.stop().await;
+}
+
+#[tokio::test]
+async fn replica_that_stops_or_is_killed_is_not_listed_any_more() {
+    let server = EtcdServer::start().await.unwrap();
+    let url = server.url();
+    let (a, to_a) = Registry::serve(&["--url", &url, "--name", "a"]).await;
+    let (b, to_b) = Registry::serve(&["--url", &url, "--name", "b"]).await;
+    let (c, to_c) = Registry::serve(&["--url", &url, "--name", "c"]).await;
+    let alive = async |headers: &[(&str, &str)]| {
+        let mut alive = to_a.get("/v1/replicas", headers).await.ok();
+        alive["replicas"].take()
+    };
+    let address = |http: &Http| http.base().strip_prefix("http://").unwrap().to_owned();
+    let token = to_c.get("/healthz", &[]).await.token().to_owned();
+    let all = json!({ "a": address(&to_a), "b": address(&to_b), "c": address(&to_c) });
+    assert_eq!(alive(&[("tailetc-token", &token)]).await, all);
+
+    b.stop().await;
+    c.signal("KILL").await;
+    eventually("the only one that is left", async || {
+        (alive(&[]).await == json!({ "a": address(&to_a) })).then_some(())
+    })
+    .await;
+    a.stop().await;
 }
 
 /// The next event of each of two streams, which must be the same.

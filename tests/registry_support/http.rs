@@ -68,7 +68,16 @@ impl Http {
 
     /// Opens a change stream.
     pub(crate) async fn events(&self, path: &str) -> Events {
-        let request = self.request(Method::GET, path, &[], None);
+        self.stream(path, &[]).await
+    }
+
+    /// Opens it as a client does that has seen an event.
+    pub(crate) async fn events_after(&self, path: &str, id: &str) -> Events {
+        self.stream(path, &[("last-event-id", id)]).await
+    }
+
+    async fn stream(&self, path: &str, headers: Headers<'_>) -> Events {
+        let request = self.request(Method::GET, path, headers, None);
         let response = timeout(PATIENCE, self.client.request(request)).await;
         let response = response.expect("no answer").expect("a connection");
         assert_eq!(response.status(), 200);
