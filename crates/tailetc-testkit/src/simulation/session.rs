@@ -197,7 +197,9 @@ impl<'w> Session<'w> {
             },
         };
         stage.count(what);
-        stage.trace(format_args!("{label} {what} {outcome:?}"));
+        let why = result.as_ref().and_then(|result| result.as_ref().err());
+        let why = why.map(|error| format!(": {error}")).unwrap_or_default();
+        stage.trace(format_args!("{label} {what} {outcome:?}{why}"));
         let shown_still = warned && stage.resyncs(db) == resyncs;
         if shown_still && matches!(outcome, Outcome::Committed(_, true)) {
             stage.violation(format!("{label}: committed from a history known to be lost"));
