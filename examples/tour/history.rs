@@ -2,7 +2,7 @@
 
 use tailetc::{BoxError, Bytes, ChangeKind, Db, Error, RAW, Revision, WatchMode};
 
-use super::Open;
+use super::{Open, error_of};
 
 async fn put(db: &Db, key: &str, value: &str) -> Result<Revision, Error> {
     let put = db.transact(|txn| txn.put(RAW, key, Bytes::from(value.to_owned())));
@@ -44,8 +44,8 @@ pub(crate) async fn show(open: Open<'_>) -> Result<(), BoxError> {
     assert!(revisions.len() == 4 && revisions.is_sorted() && revisions[0] > first);
 
     // What is not kept is told, with what is.
-    let refused = db.snapshot_at(Revision::new(first.get() - 2));
-    println!("refused: {}", refused.as_ref().unwrap_err());
-    assert!(matches!(refused, Err(Error::RevisionNotKept { .. })));
+    let refused = error_of(db.snapshot_at(Revision::new(first.get() - 2)))?;
+    println!("refused: {refused}");
+    assert!(matches!(refused, Error::RevisionNotKept { .. }));
     Ok(())
 }

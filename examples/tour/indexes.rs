@@ -1,9 +1,9 @@
 //! Secondary indexes: declared once, kept in the same step as the data, part of every snapshot.
 
 use serde::{Deserialize, Serialize};
-use tailetc::{BoxError, Collection, Error, Index, Json, Prefix};
+use tailetc::{BoxError, Collection, Index, Json, Prefix};
 
-use super::Open;
+use super::{Open, error_of};
 
 #[derive(Serialize, Deserialize)]
 struct Node {
@@ -63,7 +63,6 @@ pub(crate) async fn show(open: Open<'_>) -> Result<(), BoxError> {
 
     // What it has read is guarded: a node that somebody adds meanwhile is a conflict.
     db.transact(|txn| txn.put(NODES, "d", node("eu", 0, &[]))).await?;
-    let refused = place.commit().await;
-    assert!(refused.as_ref().is_err_and(Error::is_conflict), "{refused:?}");
+    assert!(error_of(place.commit().await)?.is_conflict());
     Ok(())
 }

@@ -7,8 +7,8 @@
 //! cargo run --example tour --features etcd -- --url http://127.0.0.1:2379
 //! ```
 //!
-//! The keys below `/tour/` are deleted first. `outages` has a store in memory of its own. Sessions are in the example `membership`, tokens over
-//! HTTP in `tokens`.
+//! The keys below `/tour/` are deleted first. `outages` has a store in memory of its own. Sessions
+//! are in the example `membership`, tokens over HTTP in `tokens`.
 
 pub(crate) mod bulk;
 pub(crate) mod guarded;
@@ -21,10 +21,15 @@ pub(crate) mod values;
 pub(crate) mod watches;
 
 use clap::{Parser, ValueEnum};
-use tailetc::{BoxError, Builder};
+use tailetc::{BoxError, Builder, Error};
 
 /// Begins to open a `Db`. Each `Db` stands for a process: all are on the same store.
 pub(crate) type Open<'o> = &'o (dyn Fn() -> Builder + Sync);
+
+/// The error that something must have ended with.
+pub(crate) fn error_of<T>(outcome: Result<T, Error>) -> Result<Error, BoxError> {
+    outcome.err().ok_or_else(|| "it was not refused".into())
+}
 
 #[derive(Parser)]
 struct Arguments {
@@ -68,8 +73,7 @@ async fn show(feature: Feature, open: Open<'_>) -> Result<(), BoxError> {
 async fn main() -> Result<(), BoxError> {
     let Arguments { url, features } = Arguments::parse();
     let open = || tailetc::open(&url).prefix("/tour/");
-    let all = Feature::value_variants();
-    for feature in if features.is_empty() { all } else { &features } {
+    for feature in if features.is_empty() { Feature::value_variants() } else { &features } {
         show(*feature, &open).await?;
     }
     Ok(())

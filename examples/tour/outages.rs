@@ -4,6 +4,8 @@ use tailetc::memkv::MemKv;
 use tailetc::{BoxError, Bytes, ChangeKind, Db, Error, Phase, RAW, WatchMode};
 use tailetc_testkit::faulty::FaultyBackend;
 
+use super::error_of;
+
 async fn put(db: &Db, key: &str, value: &str) -> Result<(), Error> {
     let value = Bytes::from(value.to_owned());
     db.transact(|txn| txn.put(RAW, key, value.clone())).await.map(drop)
@@ -17,9 +19,9 @@ pub(crate) async fn show() -> Result<(), BoxError> {
 
     // No answer to a commit: it is not sent again, and the error says what is not known.
     way.lose_next_commit_reply();
-    let unknown = put(&db, "a", "1").await;
-    println!("{}", unknown.as_ref().unwrap_err());
-    assert!(unknown.is_err_and(|error| error.is_outcome_unknown()));
+    let unknown = error_of(put(&db, "a", "1").await)?;
+    println!("{unknown}");
+    assert!(unknown.is_outcome_unknown());
     assert!(db.fresh().await?.contains(RAW, "a")?, "it was applied, as turns out");
 
     // With markers it is known.
@@ -28,9 +30,9 @@ pub(crate) async fn show() -> Result<(), BoxError> {
     way.lose_next_commit_reply();
     put(&marked, "b", "1").await?;
     way.lose_next_commit();
-    let lost = put(&marked, "c", "1").await;
-    println!("certainly not applied: {}", lost.as_ref().unwrap_err());
-    assert!(lost.is_err_and(|error| !error.is_outcome_unknown() && error.is_transient()));
+    let lost = error_of(put(&marked, "c", "1").await)?;
+    println!("certainly not applied: {lost}");
+    assert!(!lost.is_outcome_unknown() && lost.is_transient());
 
     // The store is away: reads go on, and `health` says so.
     let mut watch = db.watch(RAW, .., WatchMode::EXACT)?;

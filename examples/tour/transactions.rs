@@ -2,7 +2,7 @@
 
 use tailetc::{BoxError, Collection, Error, Json, Txn};
 
-use super::Open;
+use super::{Open, error_of};
 
 /// Who is on call. Somebody must be.
 const ON_CALL: Collection<Json<bool>> = Collection::new("on-call/");
@@ -35,9 +35,9 @@ pub(crate) async fn show(open: Open<'_>) -> Result<(), BoxError> {
     let (ann, bob) = tokio::join!(ann.commit(), bob.commit());
     println!("ann leaves: {}, bob leaves: {}", ann.is_ok(), bob.is_ok());
     assert!(ann.is_ok() != bob.is_ok());
-    let refused = ann.and(bob);
-    println!("refused: {}", refused.as_ref().unwrap_err());
-    assert!(refused.is_err_and(|error| error.is_conflict()));
+    let refused = error_of(ann.and(bob))?;
+    println!("refused: {refused}");
+    assert!(refused.is_conflict());
 
     // `transact` runs the body again on a conflict; here there is nobody else left.
     let (now, _) = (one.fresh().await?, two.fresh().await?);

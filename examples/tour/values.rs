@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tailetc::{BoxError, Bytes, ClonePolicy, Cloned, Collection, DecodePolicy, Error, Json, Raw};
 
-use super::Open;
+use super::{Open, error_of};
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Limits {
@@ -52,9 +52,9 @@ pub(crate) async fn show(open: Open<'_>) -> Result<(), BoxError> {
     lenient.at_least(&bad.token()).await?;
 
     // By default its reads are errors, and its bytes are kept where they can be looked at..
-    let refused = strict.get(LIMITS, "api").map(drop);
-    println!("{}: {}", refused.as_ref().unwrap_err(), strict.quarantined()[0].error);
-    assert!(matches!(refused, Err(Error::Undecodable { .. })));
+    let refused = error_of(strict.get(LIMITS, "api"))?;
+    println!("{refused}: {}", strict.quarantined()[0].error);
+    assert!(matches!(refused, Error::Undecodable { .. }));
     assert_eq!(strict.quarantined()[0].bytes, FOREIGN);
 
     // .. or the last good value is shown in its place, and marked; but no transaction reads it.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tailetc::{
     BoxError, ChangeKind, Collection, Db, Error, Index, Json, Key, Only, Prefix, WatchMode,
 };
-use tokio::time::Instant;
 
 use super::Open;
 
@@ -36,7 +35,7 @@ pub(crate) async fn show(open: Open<'_>) -> Result<(), BoxError> {
     let delay = Duration::from_millis(50);
     let mut debounced = db.watch(SLOTS, .., WatchMode::Debounced { delay })?;
     debounced.next().await.ok_or("closed")??;
-    let began = Instant::now();
+    let began = tokio::time::Instant::now();
     for (node, slots) in [("eu-1", 4), ("eu-2", 0), ("us-1", 1), ("eu-1", 3)] {
         put(&db, node, slots).await?;
     }
