@@ -5,7 +5,10 @@
 //! - [`open`] and [`Builder`]: from a URL to a [`Db`].
 //! - [`Db`], [`Snapshot`], [`Txn`]: reading and writing.
 //! - [`Collection`], [`Codec`], [`ClonePolicy`]: types.
-//! - [`Db::observe`], [`Db::watch`], [`ChangeSet`]: following changes.
+//! - [`Collection::index`], [`Collection::unique_index`], [`Builder::guarded`]: finding entries by
+//!   what is in them.
+//! - [`Db::observe`], [`Db::watch`], [`Db::watch_index`], [`ChangeSet`]: following changes.
+//! - [`Options::history`], [`Db::snapshot_at`], [`Snapshot::diff`], [`Token`]: places in history.
 //! - [`Session`]: keys that live as long as the program. [`Bulk`]: imports and migrations.
 //! - [`Error`]: what can go wrong, and what to do about it.
 //! - [`backend`]: what stands below, and how to write another one.

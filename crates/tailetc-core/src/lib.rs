@@ -20,10 +20,37 @@
 //! [`ClonePolicy`] says what a read gives: by default an `Arc` of the cached value. Keys outside of
 //! collections are [`RAW`].
 //!
+//! # Indexes
+//!
+//! A [`Collection`] may have any number of ordered [`Index`]es, declared as constants
+//! ([`Collection::index`]) and registered with [`Builder::index`]. They change in the same step as
+//! the collection and are read at a snapshot's revision ([`Snapshot::index`]) or, guarded, in a
+//! transaction ([`Txn::index_get`], [`Txn::index_range`]). A [`Collection::unique_index`] gives each
+//! of its keys to one entry at most, whichever processes write. A collection that is
+//! [guarded](Builder::guarded) takes one guard of a transaction for reads of any size.
+//!
 //! # Changes
 //!
-//! [`Db::observe`] calls a function with every change before readers see it; [`Db::watch`] gives a
-//! stream. Both begin with the present state. One etcd transaction is one [`ChangeSet`].
+//! [`Db::observe`] calls a function with every change before readers see it; [`Db::watch`] and
+//! [`Db::watch_index`] give streams. All begin with the present state. One etcd transaction is one
+//! [`ChangeSet`]; a [`WatchMode`] says whether a watch gives each, or what is different when its
+//! consumer is ready.
+//!
+//! # History
+//!
+//! The last revisions stay readable if asked for ([`Options::history`], [`Options::history_age`]):
+//! [`Db::snapshot_at`], and [`Db::watch_from`] for those who have seen one of them already.
+//! [`Snapshot::diff`] tells two snapshots apart in time proportional to what differs. A [`Token`]
+//! carries a place in history to another process ([`Db::at_least`], [`Db::transact_after`]).
+//!
+//! # Sessions
+//!
+//! A [`Session`] keeps a lease alive for as long as the program lives; its keys go with it, and come
+//! back after an outage if asked for ([`OnLoss`]). Its loss is told.
+//!
+//! # Many writes
+//!
+//! [`Db::bulk`] writes more than fits into one transaction, in chunks that do.
 //!
 //! # Errors
 //!

@@ -52,7 +52,7 @@ impl<C: Codec, P> Collection<C, P> {
     /// That is enforced by a *reservation* in the same transaction, a key below `.tailetc/unique/`
     /// under the prefix of the `Db`, which names the holder. Every writer must declare the index:
     /// what other programs write without reservations is found by
-    /// [`Db::check_unique`](crate::Db::check_unique). Each key that is added or given up takes one
+    /// [`Snapshot::check_unique`](crate::Snapshot::check_unique). Each key that is added or given up takes one
     /// operation and one guard of the transaction.
     pub const fn unique_index<K: IndexKey>(
         self,
