@@ -35,7 +35,7 @@ pub(super) fn run(session: &mut Session<'_>, rng: &mut Rng) -> Result<(), Error>
         }
         2 => {
             // Whoever finds nobody there.
-            let number = rng.i64(..NUMBERS);
+            let number = rng.i64(0..NUMBERS);
             match session.numbers(Area::Places, number..=number)?.first() {
                 Some((taken, _)) => session.delete(taken),
                 None => session.put(&place(rng), number),
@@ -43,7 +43,7 @@ pub(super) fn run(session: &mut Session<'_>, rng: &mut Rng) -> Result<(), Error>
         }
         3 | 4 => {
             // Whether a number is taken, noted elsewhere: nothing but the read guards that.
-            let number = rng.i64(..NUMBERS);
+            let number = rng.i64(0..NUMBERS);
             let taken = session.numbers(Area::Places, number..=number)?.len();
             session.put(&Name::raw(format!("taken/{number}")), i64::try_from(taken).unwrap_or(0))
         }
@@ -51,7 +51,7 @@ pub(super) fn run(session: &mut Session<'_>, rng: &mut Rng) -> Result<(), Error>
             let there = session.numbers(Area::Places, BALCONY)?;
             match there.first() {
                 Some((leaving, _)) if there.len() >= ROOM => {
-                    session.put(leaving, rng.i64(..NUMBERS))
+                    session.put(leaving, rng.i64(0..NUMBERS))
                 }
                 _ => session.put(&place(rng), rng.i64(BALCONY)),
             }
@@ -61,6 +61,6 @@ pub(super) fn run(session: &mut Session<'_>, rng: &mut Rng) -> Result<(), Error>
             let last = there.iter().map(|(_, item)| item.number).max().unwrap_or(NUMBERS);
             session.put(&place(rng), (last + 1).clamp(NUMBERS, 99))
         }
-        _ => session.put(&place(rng), rng.i64(..NUMBERS)),
+        _ => session.put(&place(rng), rng.i64(0..NUMBERS)),
     }
 }
