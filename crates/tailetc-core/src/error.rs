@@ -70,6 +70,17 @@ pub enum Error {
         /// The whole key.
         key: Key,
     },
+    /// The function of a unique index failed for a value that was to be put: nobody could say
+    /// whether its index keys are free. Nothing was written.
+    #[error("{key} cannot be placed in the unique index {index}")]
+    NotIndexed {
+        /// The prefix of the collection, and the name of the index: `users/#email`.
+        index: Arc<str>,
+        /// The whole key.
+        key: Key,
+        /// What the function said.
+        source: SharedError,
+    },
     /// [`observe`](crate::Db::observe), [`watch`](crate::Db::watch) or
     /// [`commit`](crate::Txn::commit) was called from within an observer of the same `Db`, which
     /// would wait for itself.
@@ -221,8 +232,9 @@ pub enum Error {
         /// Why it is not fresher.
         source: Box<Self>,
     },
-    /// The collection was registered with another codec than the one it is used with, or a raw
-    /// access meets a typed collection. Mend the program.
+    /// The collection was registered with another codec than the one it is used with, or an index
+    /// with another type of keys or as one that is unique, or a raw access meets a typed collection.
+    /// Mend the program.
     #[error("the keys {prefix} hold {expected}, not {found}")]
     TypeMismatch {
         /// The prefix of the collection, relative to that of the `Db`.

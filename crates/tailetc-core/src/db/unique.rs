@@ -67,7 +67,8 @@ impl Snapshot {
 
 impl Db {
     /// Removes the orphaned reservations of a unique index and makes those that are missing, each
-    /// in a transaction of its own, and returns what it found. Duplicates are only reported.
+    /// in a transaction of its own, one after the other, and returns what it found. Duplicates are
+    /// only reported, and so are reservations of index keys that have duplicates.
     ///
     /// # Cancel safety
     ///
@@ -99,7 +100,9 @@ fn check<C: Codec, K: IndexKey, P>(
     let schema = &state.schema;
     let (slot, id) = schema.resolve_index(index)?;
     let mut holders: BTreeMap<Key, Vec<Key>> = BTreeMap::new();
-    for (row, _) in state.rows.range(&KeyRange::prefix(id.row_prefix().to_vec())) {
+    let rows = state.rows.range(&KeyRange::prefix(id.row_prefix().to_vec()));
+    // What is kept of a value that does not decode is not what the store holds.
+    for (row, _) in rows.filter(|(_, entry)| !entry.is_quarantined()) {
         let row = without_number(row);
         let primary = primary_of::<K>(row).as_bytes();
         let index_key = &row[..row.len() - primary.len()];

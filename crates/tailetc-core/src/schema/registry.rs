@@ -169,6 +169,11 @@ impl Schema {
             let found = type_name::<K>();
             return Err(Error::TypeMismatch { prefix: index.full_name(), expected, found });
         }
+        if definition.unique != index.is_unique() {
+            let kind = |unique| if unique { "a unique index" } else { "an index" };
+            let (expected, found) = (kind(definition.unique), kind(index.is_unique()));
+            return Err(Error::TypeMismatch { prefix: index.full_name(), expected, found });
+        }
         Ok((slot, id))
     }
 
@@ -336,8 +341,15 @@ impl SchemaBuilder {
         let invalid = |reason| Error::InvalidOption { option: "index", reason };
         for index in &self.indexes {
             let Definition { collection, name, .. } = index;
-            if !self.declared.iter().any(|declared| declared.relative == *collection) {
+            let declared = self.declared.iter().find(|of| of.relative == *collection);
+            let Some(declared) = declared else {
                 return Err(invalid(format!("the collection {collection:?} is not registered")));
+            };
+            if !index.is_over(declared.codec_type) {
+                let codec = declared.codec_name;
+                return Err(invalid(format!(
+                    "{collection:?} holds {codec}, and {name:?} does not"
+                )));
             }
             // The name is a segment of the keys of reservations.
             if name.is_empty() || name.contains('/') {

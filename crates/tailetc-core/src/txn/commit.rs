@@ -71,7 +71,7 @@ impl Txn {
     /// [`Builder::commit_markers`](crate::Builder::commit_markers) only if the outcome could not be
     /// found out within as long again). [`Error::LimitExceeded`]: not sent.
     /// [`Error::Backend`]: certainly not applied. [`Error::HistoryLost`]: not applied; what it read
-    /// is of a history that is gone. [`Error::NotUnique`]: not applied. [`Error::NotCaughtUp`] with a `committed`:
+    /// is of a history that is gone. [`Error::NotUnique`] and [`Error::NotIndexed`]: not applied. [`Error::NotCaughtUp`] with a `committed`:
     /// applied, but this `Db` did not see it within
     /// [`catch_up_timeout`](crate::Options::catch_up_timeout). [`Error::WritesDenied`],
     /// [`Error::Closed`] and [`Error::InObserver`]: not sent.
@@ -109,8 +109,10 @@ struct Attempt {
 
 impl Attempt {
     async fn commit(mut self, shared: &Shared) -> Result<Commit, Error> {
-        let Err(violation) = unique::reserve(&self.base, &mut self.writes) else {
-            return self.run(shared).await;
+        let violation = match unique::reserve(&self.base, &mut self.writes) {
+            Ok(()) => return self.run(shared).await,
+            Err(unique::Refusal::Unknown(error)) => return Err(error),
+            Err(unique::Refusal::Taken(violation)) => violation,
         };
         // That an index key is taken is a read like any other: it must be so in the store.
         violation.add_to(&mut self.reads);
@@ -389,9 +391,10 @@ impl Attempt {
         };
         let deadline = Instant::now() + shared.options.catch_up_timeout;
         let target = header.revision;
-        // Whatever ends the wait, the answer is the same conflict; only its keys may be unknown.
-        let _ =
-            shared.await_progress(self.base.epoch, target, deadline, || visible().is_some()).await;
+        // Looked at where positions are announced: only what takes no time. Whatever ends the wait,
+        // the answer is the same conflict; only its keys may be unknown.
+        let is_visible = || !self.reads.searches() && visible().is_some();
+        let _ = shared.await_progress(self.base.epoch, target, deadline, is_visible).await;
         Error::Conflict { keys: visible().unwrap_or_default().into(), revision: target }
     }
 }

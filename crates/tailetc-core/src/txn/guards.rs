@@ -40,6 +40,11 @@ impl ReadSet {
         self.keys.is_empty() && self.ranges.is_empty() && self.unwritten.is_empty()
     }
 
+    /// Whether telling what conflicts takes a search through all that has changed.
+    pub(super) fn searches(&self) -> bool {
+        !self.unwritten.is_empty()
+    }
+
     /// The conditions under which what was read and what is `written` is as it was in `base`.
     ///
     /// Each key's `mod_revision` must be equal to what it was, 0 for an absent one: "not greater"

@@ -24,8 +24,12 @@ impl Txn {
     /// # Errors
     ///
     /// As for [`Snapshot::index`](crate::Snapshot::index); [`Error::Undecodable`] if the index shows
-    /// a value that is [kept](crate::DecodePolicy::KeepPrevious) in the place of the store's;
-    /// [`Error::Conflict`] as for [`get`](Self::get).
+    /// a value that is [kept](crate::DecodePolicy::KeepPrevious) in the place of the store's, or if
+    /// the index is unique and the holder of the index key does not decode; [`Error::Conflict`] as
+    /// for [`get`](Self::get). Other entries that do not decode, or that the function of the index
+    /// failed for, are not found, and no error:
+    /// [`IndexView::unplaced`](crate::IndexView::unplaced) of the
+    /// [`snapshot`](Self::snapshot) has them.
     pub fn index_get<C: Codec, K: IndexKey, P: ClonePolicy<C::Value>>(
         &mut self,
         index: Index<C, K, P>,
@@ -38,7 +42,7 @@ impl Txn {
                 let index_key = rows.start().get(2..).unwrap_or_default();
                 txn.base.schema.reservation(id, index_key)
             });
-            txn.index_rows::<C, K, P>(slot, id, &rows, reservation)
+            txn.index_rows::<C, K, P>(slot, id, &rows, reservation, usize::MAX)
         })
     }
 
@@ -61,7 +65,26 @@ impl Txn {
         self.sticky(|txn| {
             let (slot, id) = txn.base.schema.resolve_index(&index)?;
             let rows = bounds.row_range(id.row_prefix());
-            txn.index_rows::<C, K, P>(slot, id, &rows, None)
+            txn.index_rows::<C, K, P>(slot, id, &rows, None, usize::MAX)
+        })
+    }
+
+    /// The first entries of [`index_range`](Self::index_range), at most `limit`: who waits longest,
+    /// what is least used. Takes as many guards as it finds entries, and one more.
+    ///
+    /// # Errors
+    ///
+    /// As for [`index_get`](Self::index_get).
+    pub fn index_first<C: Codec, K: IndexKey, P: ClonePolicy<C::Value>>(
+        &mut self,
+        index: Index<C, K, P>,
+        bounds: impl IndexBounds<K>,
+        limit: usize,
+    ) -> Result<Vec<(Key, P::Out)>, Error> {
+        self.sticky(|txn| {
+            let (slot, id) = txn.base.schema.resolve_index(&index)?;
+            let rows = bounds.row_range(id.row_prefix());
+            txn.index_rows::<C, K, P>(slot, id, &rows, None, limit)
         })
     }
 
@@ -72,18 +95,31 @@ impl Txn {
         id: IndexId,
         rows: &KeyRange,
         reservation: Option<Key>,
+        limit: usize,
     ) -> Result<Vec<(Key, P::Out)>, Error> {
         let base = Arc::clone(&self.base);
         let prefix = base.schema.slot_prefix(slot).as_bytes();
         let guard = base.schema.guard_of(slot);
         let guards_each = guard.is_none() || reservation.is_some();
         match (reservation, guard) {
-            (Some(key), _) => self.reads.add_key(key),
+            (Some(key), _) => {
+                if let Some(holder) = base.reserved_for(id, &key) {
+                    // If it does not decode, it may have the index key although no row says so.
+                    if let Some(entry) = base.map.get(holder.as_bytes()) {
+                        entry.check_decoded(holder.as_bytes())?;
+                    }
+                    self.reads.add_key(holder);
+                }
+                self.reads.add_key(key);
+            }
             (None, Some(guard)) => self.reads.add_key(guard.clone()),
             (None, None) => self.reads.add_unwritten(KeyRange::prefix(prefix.to_vec())),
         }
         let mut found = BTreeMap::new();
         for (row, entry) in base.rows.range(rows) {
+            if found.len() == limit {
+                break;
+            }
             let primary = primary_of::<K>(without_number(row));
             let key = base.schema.whole_key(slot, primary.as_bytes());
             if guards_each {
@@ -106,7 +142,8 @@ impl Txn {
                 }
             }
         }
-        Ok(found.into_values().map(|(key, value)| (key, P::out(&value))).collect())
+        let found = found.into_values().take(limit);
+        Ok(found.map(|(key, value)| (key, P::out(&value))).collect())
     }
 
     fn puts_of(&self, slot: SlotId) -> impl Iterator<Item = (&Key, &Put)> {

@@ -391,8 +391,9 @@ impl Txn {
         self.writes.insert(key, pending);
     }
 
-    /// Fails as soon as it is known that a transaction with writes cannot be committed. (There are
-    /// at most as many guards as the store takes, so that looking at all of them is cheap.)
+    /// Fails as soon as it is known that a transaction with writes cannot be committed. Costs a look
+    /// at each guard, and for a search through an unguarded index what has changed since the
+    /// snapshot.
     fn check_fresh(&self) -> Result<(), Error> {
         if self.writes.is_empty() {
             return Ok(());

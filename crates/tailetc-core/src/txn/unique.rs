@@ -6,12 +6,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::backend::KeyRange;
-use crate::schema::{IndexId, Schema};
-use crate::state::{State, without_number};
+use crate::schema::{AnyValue, IndexId, Schema};
+use crate::state::{State, primary_of, without_number};
 use crate::txn::Txn;
 use crate::txn::guards::ReadSet;
 use crate::txn::writes::{Pending, Put, WriteSet};
-use crate::{Codec, Error, Index, IndexKey, Key, LeaseId};
+use crate::{BoxError, Codec, Error, Index, IndexKey, Key, LeaseId};
+
+/// Why a transaction cannot reserve what it must.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    Taken(Violation),
+    /// It cannot be said what must be reserved.
+    Unknown(Error),
+}
 
 /// An index key that a transaction would give to a second entry.
 #[derive(Debug)]
@@ -44,7 +52,7 @@ impl Violation {
 /// of two transactions that reserve the same index key one conflicts. One whose holder is not there,
 /// or has the index key no more, was left by a program that writes without reservations; it is
 /// taken over.
-pub(super) fn reserve(base: &State, writes: &mut WriteSet) -> Result<(), Violation> {
+pub(super) fn reserve(base: &State, writes: &mut WriteSet) -> Result<(), Refusal> {
     let schema = &base.schema;
     if !schema.has_unique_indexes() {
         return Ok(());
@@ -53,16 +61,26 @@ pub(super) fn reserve(base: &State, writes: &mut WriteSet) -> Result<(), Violati
     let mut released: BTreeMap<(IndexId, Vec<u8>), Key> = BTreeMap::new();
     for (key, pending) in writes.iter() {
         for (id, _) in schema.indexes_of(schema.slot_of(key.as_bytes())).filter(|(_, d)| d.unique) {
-            let before = base.map.get(key.as_bytes()).and_then(|entry| entry.shown_any());
-            for index_key in index_keys(schema, id, key, before) {
+            // A value that is kept in the place of the store's says nothing about reservations.
+            let before = base.map.get(key.as_bytes()).and_then(|entry| entry.any());
+            let before = before.map(|value| index_keys(schema, id, key, &value));
+            for index_key in before.and_then(Result::ok).unwrap_or_default() {
                 released.insert((id, index_key), key.clone());
             }
             let Pending::Put(put) = pending else { continue };
-            for index_key in index_keys(schema, id, key, Some(&put.value)) {
+            let wanted = index_keys(schema, id, key, &put.value).map_err(|error| {
+                let index = schema.definition(id).full_name().into();
+                Refusal::Unknown(Error::NotIndexed {
+                    index,
+                    key: key.clone(),
+                    source: error.into(),
+                })
+            })?;
+            for index_key in wanted {
                 let claim = (key.clone(), put.lease);
                 let earlier = claims.insert((id, index_key.clone()), claim);
                 if let Some((holder, _)) = earlier {
-                    return Err(violation(schema, id, &index_key, key, holder));
+                    return Err(taken(schema, id, &index_key, key, holder));
                 }
             }
         }
@@ -71,7 +89,7 @@ pub(super) fn reserve(base: &State, writes: &mut WriteSet) -> Result<(), Violati
     for ((id, index_key), (key, lease)) in claims {
         let kept = released.remove(&(id, index_key.clone())).is_some_and(|holder| holder == key);
         if let Some(holder) = other_holder(base, writes, id, &index_key, &key) {
-            return Err(violation(schema, id, &index_key, &key, holder));
+            return Err(taken(schema, id, &index_key, &key, holder));
         }
         let reservation = schema.reservation(id, &index_key);
         let primary = relative(schema, id, &key);
@@ -111,15 +129,16 @@ fn other_holder(
     let row = [&id.row_prefix(), index_key].concat();
     let slot = base.schema.slot_of_index(id);
     let whole = |primary: &[u8]| base.schema.whole_key(slot, primary);
-    let rows = base.rows.range(&KeyRange::prefix(row));
+    // What is kept of a value that does not decode is not what the store holds: there, the
+    // reservation alone tells.
+    let rows = base.rows.range(&KeyRange::prefix(row)).filter(|(_, e)| !e.is_quarantined());
     let mut holders =
         rows.map(|(row, _)| whole(without_number(row).get(index_key.len()..).unwrap_or_default()));
     if let Some(holder) = holders.find(stays) {
         return Some(holder);
     }
     // An entry that the index could not place may have it all the same: its reservation says so.
-    let reservation = base.map.get(base.schema.reservation(id, index_key).as_bytes())?;
-    let holder = whole(reservation.raw()?);
+    let holder = base.reserved_for(id, &base.schema.reservation(id, index_key))?;
     (stays(&holder) && base.may_hold(id, &holder)).then_some(holder)
 }
 
@@ -128,9 +147,15 @@ impl State {
     /// of the index fails for it.
     pub(crate) fn may_hold(&self, id: IndexId, key: &Key) -> bool {
         let Some(entry) = self.map.get(key.as_bytes()) else { return false };
-        let (shown, definition) = (entry.shown_any(), self.schema.definition(id));
         let primary = self.schema.relative(entry.slot, key.as_bytes());
-        shown.is_none_or(|value| definition.keys_of(primary, value).is_err())
+        let definition = self.schema.definition(id);
+        entry.any().is_none_or(|value| definition.keys_of(primary, &value).is_err())
+    }
+
+    /// The whole key of the entry that a reservation names.
+    pub(crate) fn reserved_for(&self, id: IndexId, reservation: &Key) -> Option<Key> {
+        let named = self.map.get(reservation.as_bytes())?.raw()?;
+        Some(self.schema.whole_key(self.schema.slot_of_index(id), named))
     }
 }
 
@@ -149,7 +174,12 @@ impl Txn {
             let rows = KeyRange::prefix([&id.row_prefix(), index_key].concat());
             let mut holders = Vec::new();
             for (row, entry) in base.rows.range(&rows) {
-                let primary = without_number(row).get(index_key.len()..).unwrap_or_default();
+                let primary = primary_of::<K>(without_number(row)).as_bytes();
+                // Else the index key is the beginning of another one: of keys of another type.
+                let is_holder = index_key.len() + primary.len() == without_number(row).len();
+                if !is_holder || entry.is_quarantined() {
+                    continue;
+                }
                 let key = base.schema.whole_key(slot, primary);
                 txn.reads.add_key(key);
                 holders.push((Bytes::copy_from_slice(primary), entry.meta.lease));
@@ -184,20 +214,19 @@ fn put_of(schema: &Schema, reservation: &Key, holder: &Bytes, lease: LeaseId) ->
     Put { slot, bytes: holder.clone(), value: Arc::new(holder.clone()), lease }
 }
 
-/// The encoded index keys of a value; none for what the index leaves out.
+/// The encoded index keys of a value.
 fn index_keys(
     schema: &Schema,
     id: IndexId,
     key: &Key,
-    value: Option<&crate::schema::AnyValue>,
-) -> Vec<Vec<u8>> {
-    let Some(value) = value else { return Vec::new() };
+    value: &AnyValue,
+) -> Result<Vec<Vec<u8>>, BoxError> {
     let primary = schema.relative(schema.slot_of_index(id), key.as_bytes());
-    let Ok(keys) = schema.definition(id).keys_of(primary, value) else { return Vec::new() };
+    let keys = schema.definition(id).keys_of(primary, value)?;
     let mut keys: Vec<_> = keys.iter().map(<[u8]>::to_vec).collect();
     keys.sort_unstable();
     keys.dedup();
-    keys
+    Ok(keys)
 }
 
 fn relative(schema: &Schema, id: IndexId, key: &Key) -> Bytes {
@@ -205,13 +234,13 @@ fn relative(schema: &Schema, id: IndexId, key: &Key) -> Bytes {
     Bytes::copy_from_slice(primary.as_bytes())
 }
 
-fn violation(schema: &Schema, id: IndexId, index_key: &[u8], key: &Key, holder: Key) -> Violation {
-    Violation {
+fn taken(schema: &Schema, id: IndexId, index_key: &[u8], key: &Key, holder: Key) -> Refusal {
+    Refusal::Taken(Violation {
         index: schema.definition(id).full_name().into(),
         // Of a text, as it is.
         index_key: index_key.strip_suffix(b"\0\x01").unwrap_or(index_key).into(),
         key: key.clone(),
         holder,
         reservation: schema.reservation(id, index_key),
-    }
+    })
 }

@@ -15,6 +15,7 @@ pub(crate) struct Definition {
     pub(crate) collection: &'static str,
     pub(crate) name: &'static str,
     pub(crate) unique: bool,
+    codec: TypeId,
     key_type: TypeId,
     key_name: &'static str,
     extract: Box<dyn Extract>,
@@ -26,6 +27,7 @@ impl Definition {
             collection: index.collection.prefix(),
             name: index.name,
             unique: index.unique,
+            codec: TypeId::of::<C>(),
             key_type: TypeId::of::<K>(),
             key_name: type_name::<K>(),
             extract: Box::new(Typed::<C, K>(index.keys)),
@@ -40,6 +42,11 @@ impl Definition {
     /// The type of its keys, if it is not `K`.
     pub(crate) fn other_type_than<K: 'static>(&self) -> Option<&'static str> {
         (self.key_type != TypeId::of::<K>()).then_some(self.key_name)
+    }
+
+    /// Whether its function takes the values of this codec.
+    pub(crate) fn is_over(&self, codec: TypeId) -> bool {
+        self.codec == codec
     }
 
     /// The encoded index keys of an entry.

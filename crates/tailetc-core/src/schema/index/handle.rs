@@ -53,7 +53,8 @@ impl<C: Codec, P> Collection<C, P> {
     /// under the prefix of the `Db`, which names the holder. Every writer must declare the index:
     /// what other programs write without reservations is found by
     /// [`Snapshot::check_unique`](crate::Snapshot::check_unique). Each key that is added or given up takes one
-    /// operation and one guard of the transaction.
+    /// operation and one guard of the transaction. A value for which `keys` fails or panics is
+    /// refused ([`Error::NotIndexed`](crate::Error::NotIndexed)) where this program puts it.
     pub const fn unique_index<K: IndexKey>(
         self,
         name: &'static str,
