@@ -33,6 +33,7 @@ on_every_backend! {
     write_skew_on_an_index_of_a_guarded_collection_is_refused,
     deletion_of_what_an_index_found_conflicts,
     deletion_of_what_an_index_did_not_find_does_not_conflict,
+    first_of_an_index_takes_guards_for_what_it_found_alone,
     scan_beyond_the_limit_is_refused_before_it_is_sent,
     guarded_scan_of_any_size_takes_one_guard,
     writers_of_a_guarded_collection_do_not_conflict,
@@ -171,6 +172,35 @@ async fn scan_beyond_the_limit_is_refused_before_it_is_sent(store: Store) {
     };
     assert!(error.to_string().contains("a guarded collection takes one"), "{error}");
     assert_eq!(within("fresh", db.fresh()).await.unwrap().revision(), before);
+}
+
+async fn first_of_an_index_takes_guards_for_what_it_found_alone(store: Store) {
+    let db = open(&store).await;
+    fill(&db, 300).await;
+    let first = |txn: &mut Txn| names(txn.index_first(ON_CALL, .., 2).unwrap());
+    let mut txn = db.txn();
+    assert_eq!(first(&mut txn), ["0000", "0001"]);
+    txn.delete(DOCTORS, "0000").unwrap();
+    txn.put(DOCTORS, "00005", doctor("a", true)).unwrap();
+    assert_eq!(first(&mut txn), ["00005", "0001"]);
+    txn.put(DOCTORS, "early", doctor("0", true)).unwrap();
+    assert_eq!(first(&mut txn), ["early", "00005"]);
+    assert!(txn.index_first(ON_CALL, .., 0).unwrap().is_empty());
+    // What is behind them may go; what comes before them may not, nor what was found.
+    let delete = |name: &'static str| db.transact(move |txn| txn.delete(DOCTORS, name));
+    within("commit", delete("0200")).await.unwrap();
+    within("commit", txn.commit()).await.unwrap();
+    for what in ["found", "before"] {
+        let mut txn = db.txn();
+        let found = first(&mut txn);
+        txn.put(DOCTORS, "other", doctor("z", false)).unwrap();
+        match what {
+            "found" => drop(within("commit", db.transact(|t| t.delete(DOCTORS, &found[0]))).await),
+            _ => put(&db, "first", doctor("00", true)).await,
+        }
+        let conflict = within("commit", txn.commit()).await.unwrap_err();
+        assert!(matches!(conflict, Error::Conflict { .. }), "{what}: {conflict:?}");
+    }
 }
 
 async fn guarded_scan_of_any_size_takes_one_guard(store: Store) {

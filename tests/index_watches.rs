@@ -27,6 +27,7 @@ on_every_backend! {
     entry_that_moves_within_the_range_leaves_one_index_key_for_another,
     watch_that_lags_begins_again,
     resync_is_given_as_its_difference,
+    watch_after_a_kept_revision_has_no_gap,
     index_and_watch_agree_under_load,
 }
 
@@ -166,6 +167,22 @@ async fn resync_is_given_as_its_difference(store: Store) {
     let update = next(&mut watch).await;
     assert_eq!(update.kind(), ChangeKind::Resync);
     assert_eq!(shown(&update), ["2 b: x-", "5 a: -z"]);
+}
+
+async fn watch_after_a_kept_revision_has_no_gap(store: Store) {
+    let builder = store.builder().collection(TANKS).index(BY_LEVEL).history(100);
+    let db = builder.connect().await.unwrap();
+    put(&db, "a", "x", 1).await;
+    let start = db.snapshot().revision();
+    put(&db, "b", "outside", 9).await;
+    put(&db, "a", "y", 2).await;
+    let exact = db.watch_index_from(BY_LEVEL, ..5, WatchMode::EXACT, start);
+    let coalesced = db.watch_index_from(BY_LEVEL, ..5, WatchMode::Coalesced, start);
+    put(&db, "a", "z", 2).await;
+    let mut exact = exact.unwrap();
+    assert_eq!(shown(&next(&mut exact).await), ["1 a: x-", "2 a: -y"]);
+    assert_eq!(shown(&next(&mut exact).await), ["2 a: y-z"]);
+    assert_eq!(shown(&next(&mut coalesced.unwrap()).await), ["1 a: x-", "2 a: -z"]);
 }
 
 async fn index_and_watch_agree_under_load(store: Store) {

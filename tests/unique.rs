@@ -11,7 +11,7 @@ mod support;
 
 use serde::{Deserialize, Serialize};
 use support::{Store, until, within};
-use tailetc::backend::KvBackend as _;
+use tailetc::backend::{DeleteRequest, KeyRange, KvBackend as _, PutRequest, TxnRequest};
 use tailetc::{Bytes, Collection, Db, Error, Index, Json, Key, LeaseId, RAW};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,10 @@ on_every_backend! {
     what_foreign_writers_left_is_found_and_repaired,
     orphaned_reservation_is_taken_over,
     holder_that_does_not_decode_keeps_its_index_key,
+    kept_value_says_nothing_about_reservations,
+    value_whose_index_keys_are_unknown_is_refused,
+    reservations_of_another_type_of_keys_are_removed,
+    index_that_is_not_what_it_was_declared_as_is_a_typed_error,
     reservations_are_no_raw_keys,
 }
 
@@ -246,6 +250,70 @@ async fn holder_that_does_not_decode_keeps_its_index_key(store: Store) {
     assert!(db.snapshot().check_unique(BY_EMAIL).unwrap().is_clean());
     put(&db, "ann", user("a@x")).await.unwrap();
     assert_eq!(holder(put(&db, "bob", user("a@x")).await), "/t/users/ann");
+}
+
+/// An old program keeps showing what it could decode; a new one has moved on.
+async fn kept_value_says_nothing_about_reservations(store: Store) {
+    let keeps = store.builder().collection(USERS).index(BY_EMAIL);
+    let keeps = keeps.decode_policy(USERS, tailetc::DecodePolicy::KeepPrevious);
+    let db = keeps.connect().await.unwrap();
+    put(&db, "bob", user("a@x")).await.unwrap();
+    // In one transaction: bob, in a form that is new, with b@x in the place of a@x.
+    let reservation = |email: &str| format!("/t/.tailetc/unique/users/#email/{email}\0\u{1}");
+    let ops = [
+        PutRequest::new("/t/users/bob", "new form").into(),
+        PutRequest::new(reservation("b@x"), "bob").into(),
+        DeleteRequest::new(KeyRange::key(reservation("a@x"))).into(),
+    ];
+    store.backend.txn(TxnRequest::new(ops)).await.unwrap();
+    within("fresh", db.fresh()).await.unwrap();
+    assert_eq!(holders(&db, "a@x"), ["bob"], "what is kept is shown");
+    assert_eq!(holder(put(&db, "eve", user("b@x")).await), "/t/users/bob");
+    assert!(within("repair", db.repair_unique(BY_EMAIL)).await.unwrap().is_clean());
+    assert!(store.get(&reservation("b@x")).await.is_some());
+    let read = db.txn().index_get(BY_EMAIL, "b@x");
+    assert!(matches!(read, Err(Error::Undecodable { .. })), "{read:?}");
+    put(&db, "ann", user("a@x")).await.unwrap();
+    assert_eq!(holder(put(&db, "eve", user("a@x")).await), "/t/users/ann");
+    put(&db, "bob", user("c@x")).await.unwrap();
+    put(&db, "eve", user("b@x")).await.unwrap();
+    assert!(db.snapshot().check_unique(BY_EMAIL).unwrap().is_clean());
+}
+
+async fn value_whose_index_keys_are_unknown_is_refused(store: Store) {
+    let db = open(&store).await;
+    let before = db.snapshot().revision();
+    let error = put(&db, "ann", user(&"x".repeat(5_000))).await.unwrap_err();
+    assert!(matches!(error, Error::NotIndexed { .. }), "{error:?}");
+    assert_eq!(error.to_string(), "/t/users/ann cannot be placed in the unique index users/#email");
+    assert_eq!(within("fresh", db.fresh()).await.unwrap().revision(), before);
+}
+
+async fn reservations_of_another_type_of_keys_are_removed(store: Store) {
+    const BY_PAIR: Index<Json<User>, (String, u8)> =
+        USERS.unique_index("email", |_, user, keys| {
+            if let Some(email) = &user.email {
+                keys.add((email.as_str(), 7));
+            }
+        });
+    let old = open(&store).await;
+    put(&old, "ann", user("a@x")).await.unwrap();
+    let db = store.builder().collection(USERS).index(BY_PAIR).connect().await.unwrap();
+    let check = db.snapshot().check_unique(BY_PAIR).unwrap();
+    assert_eq!((check.orphaned.len(), check.missing.len()), (1, 1));
+    within("repair", db.repair_unique(BY_PAIR)).await.unwrap();
+    assert!(db.snapshot().check_unique(BY_PAIR).unwrap().is_clean());
+}
+
+async fn index_that_is_not_what_it_was_declared_as_is_a_typed_error(store: Store) {
+    const PLAIN: Index<Json<User>, String> = USERS.index("email", |_, _, _| {});
+    const RAW_USERS: Collection<tailetc::Raw> = Collection::new("users/");
+    const OF_RAW: Index<tailetc::Raw, String> = RAW_USERS.index("email", |_, _, _| {});
+    let db = open(&store).await;
+    let error = db.snapshot().index(PLAIN).unwrap_err();
+    assert!(matches!(error, Error::TypeMismatch { .. }), "{error}");
+    let error = store.builder().collection(USERS).index(OF_RAW).connect().await.unwrap_err();
+    assert!(matches!(error, Error::InvalidOption { option: "index", .. }), "{error}");
 }
 
 async fn reservations_are_no_raw_keys(store: Store) {

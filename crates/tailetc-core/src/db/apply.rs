@@ -155,28 +155,16 @@ impl Shared {
 
     /// Applies the outcome of a load as one change set.
     pub(crate) fn apply_difference(&self, resync: &Resync<'_>, difference: Difference) {
+        // Nothing else changes the state meanwhile, and this may take long: without the lock.
+        let (next, changes) = self.resynced(&resync.base, difference);
         let mut applier = self.lock_applier();
-        let mut next = State::clone(&resync.base);
-        next.cluster_id = difference.cluster_id;
-        next.raft_term = difference.raft_term;
-        next.revision = difference.revision;
-        next.epoch += u64::from(difference.new_epoch);
-        let mut changes = Vec::with_capacity(difference.changes.len());
-        let mut rows = applier.subscribers.want_rows().then(Vec::new);
-        for (key, after) in difference.changes {
-            let after = after.map(|entry| {
-                self.note_undecodable(&key, &entry);
-                // What a key was in another history says nothing about what it is in this one.
-                if difference.new_epoch { entry } else { next.showing(&key, entry) }
-            });
-            let before = next.set(&key, after.clone(), rows.as_mut());
-            changes.push(RawChange { key, before, after });
-        }
         self.history().forget();
         self.counters.changes(changes.len() as u64);
         if !changes.is_empty() {
-            let set = ChangeSet::new(ChangeKind::Resync, &next, changes);
-            let set = set.with_rows(in_key_order(rows.unwrap_or_default()));
+            let mut set = ChangeSet::new(ChangeKind::Resync, &next, changes);
+            if applier.subscribers.want_rows() {
+                set = set.with_rows_since(&resync.base, &next);
+            }
             self.deliver(&mut applier, set);
         }
         let next = Arc::new(next);
@@ -186,6 +174,34 @@ impl Shared {
         self.counters.resyncs(1);
         self.announce(&mut applier, &next);
         self.after_publication(&mut applier);
+    }
+
+    /// The state that a difference leads to, and what changes on the way.
+    fn resynced(&self, base: &State, difference: Difference) -> (State, Vec<RawChange>) {
+        let mut next = State::clone(base);
+        next.cluster_id = difference.cluster_id;
+        next.raft_term = difference.raft_term;
+        next.revision = difference.revision;
+        next.epoch += u64::from(difference.new_epoch);
+        // Making indexes anew is quicker than changing them in most places.
+        let anew = difference.changes.len() > base.map.len() / 2;
+        let mut changes = Vec::with_capacity(difference.changes.len());
+        for (key, after) in difference.changes {
+            let after = after.map(|entry| {
+                self.note_undecodable(&key, &entry);
+                // What a key was in another history says nothing about what it is in this one.
+                if difference.new_epoch { entry } else { next.showing(&key, entry) }
+            });
+            let before = match anew {
+                true => next.set_entry(&key, after.clone()),
+                false => next.set(&key, after.clone(), None),
+            };
+            changes.push(RawChange { key, before, after });
+        }
+        if anew {
+            next.rebuild_indexes();
+        }
+        (next, changes)
     }
 
     /// Registers an observer, after it has seen the present state.

@@ -263,6 +263,11 @@ impl Db {
     /// duplicate; those of the past do not count for its buffer. In the coalesced modes the first
     /// item is the difference, at once, if there is one. A watch that lags goes on like any other.
     ///
+    /// A revision does not say which history it is of: a consumer that has not been told of a
+    /// [`Resync`](crate::ChangeKind::Resync) since it saw the revision, because its watch had ended or
+    /// lagged, must know that the cluster has not been restored in between, or begin anew
+    /// ([`at_least`](Self::at_least) with a token of the revision refuses what is provably lost).
+    ///
     /// [`Options::history`]: crate::Options::history
     ///
     /// # Blocking
@@ -298,7 +303,27 @@ impl Db {
         bounds: impl IndexBounds<K>,
         mode: WatchMode,
     ) -> Result<IndexWatch<C, K, P>, Error> {
-        IndexWatch::open(self.shared(), &index, bounds, mode)
+        IndexWatch::open(self.shared(), &index, bounds, mode, None)
+    }
+
+    /// As [`watch_index`](Self::watch_index), after a kept revision, as
+    /// [`watch_from`](Self::watch_from).
+    ///
+    /// # Blocking
+    ///
+    /// Waits for a change that is being applied.
+    ///
+    /// # Errors
+    ///
+    /// As for [`watch_from`](Self::watch_from); [`Error::UnknownIndex`].
+    pub fn watch_index_from<C: Codec, K: IndexKey, P: ClonePolicy<C::Value>>(
+        &self,
+        index: Index<C, K, P>,
+        bounds: impl IndexBounds<K>,
+        mode: WatchMode,
+        revision: Revision,
+    ) -> Result<IndexWatch<C, K, P>, Error> {
+        IndexWatch::open(self.shared(), &index, bounds, mode, Some(revision))
     }
 
     /// Refuses every write through this `Db` until the guard is dropped, for tests of code that

@@ -79,9 +79,11 @@ impl History {
             return Err(Error::RevisionNotKept { requested: revision, oldest, newest });
         }
         let after = self.kept.partition_point(|kept| kept.state.revision <= revision);
-        // Nothing changed below the prefix between a kept state and the next.
-        let shown = after.checked_sub(1).map_or(newest, |at| &self.kept[at].state);
-        Ok(Arc::clone(shown))
+        // Nothing changed below the prefix between a kept state and the next. One of another history
+        // is about to be published.
+        let shown = after.checked_sub(1).map(|at| &self.kept[at].state);
+        let shown = shown.filter(|state| state.epoch == newest.epoch);
+        Ok(Arc::clone(shown.unwrap_or(newest)))
     }
 
     /// The state that shows `revision`, and each one after it up to what `newest` shows. Nothing may

@@ -65,6 +65,11 @@ impl ChangeSet {
         Self { rows, ..self }
     }
 
+    /// The same with what changed in the indexes.
+    pub(crate) fn with_rows_since(self, before: &State, after: &State) -> Self {
+        self.with_rows(differences(&before.rows, &after.rows, &KeyRange::all()))
+    }
+
     /// The whole of a range as additions.
     pub(crate) fn initial(state: &State, range: &KeyRange) -> Self {
         Self::new(ChangeKind::Initial, state, additions(&state.map, range))

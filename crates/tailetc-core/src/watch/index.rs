@@ -23,7 +23,7 @@ use crate::{
 type Types<C, K, P> = PhantomData<fn() -> (C, K, P)>;
 
 /// A stream of [`IndexUpdate`]s of a range of an index: first the present state, then what changes.
-/// In everything else it is as a [`Watch`](crate::Watch).
+/// Modes, lagging and the end are those of a [`Watch`](crate::Watch).
 pub struct IndexWatch<C, K, P = crate::Shared> {
     feed: Feed,
     range: KeyRange,
@@ -36,10 +36,11 @@ impl<C: Codec, K: IndexKey, P: ClonePolicy<C::Value>> IndexWatch<C, K, P> {
         index: &Index<C, K, P>,
         bounds: impl IndexBounds<K>,
         mode: WatchMode,
+        after: Option<Revision>,
     ) -> Result<Self, Error> {
         let (_, id) = shared.with_state(|state| state.schema.resolve_index(index))?;
         let range = bounds.row_range(id.row_prefix());
-        let feed = Feed::open(shared, Scope::Rows { range: range.clone() }, mode, None)?;
+        let feed = Feed::open(shared, Scope::Rows { range: range.clone() }, mode, after)?;
         Ok(Self { feed, range, marker: PhantomData })
     }
 }

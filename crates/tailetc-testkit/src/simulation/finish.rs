@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::record::SnapshotRecord;
 use super::stage::Stage;
-use super::value::{OWN, PREFIX};
+use super::value::{BY_SEAT, OWN, PREFIX};
 use super::view;
 use super::world::World;
 
@@ -62,6 +62,10 @@ pub(crate) async fn converge(world: &World) {
         };
         let Some(snapshot) = snapshot else { continue };
         stage.trace(format_args!("{label}: current after {:?}", began.elapsed()));
+        match snapshot.check_unique(BY_SEAT) {
+            Ok(check) if check.is_clean() => {}
+            check => stage.violation(format!("{label}: reservations are wrong: {check:?}")),
+        }
         let (mut got, revision) = (world.stamp(), snapshot.revision());
         got.seen = got.seen.max(present);
         let (at_least, pairs) = (Some(present), view::pairs(&snapshot));
