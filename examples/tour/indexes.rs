@@ -55,9 +55,9 @@ pub(crate) async fn show(open: Open<'_>) -> Result<(), BoxError> {
 
     // In a transaction its own writes are laid over the index.
     let mut place = db.txn();
-    let (least, busy) = place.index_range(BY_ZONE, Prefix(("eu",)))?.swap_remove(0);
+    let (least, busy) = place.index_first(BY_ZONE, Prefix(("eu",)), 1)?.swap_remove(0);
     place.put(NODES, &least, node("eu", busy.load + 60, &["gpu", "ssd"]))?;
-    let (now_least, _) = place.index_range(BY_ZONE, Prefix(("eu",)))?.swap_remove(0);
+    let (now_least, _) = place.index_first(BY_ZONE, Prefix(("eu",)), 1)?.swap_remove(0);
     println!("{least} has got work, {now_least} is the least busy now");
     assert!(least == "b" && now_least == "a");
 
