@@ -1,7 +1,6 @@
 //! The registered collections of a `Db`, with their types erased.
 
 use std::any::{Any, TypeId, type_name};
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,15 +8,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::schema::index::{Definition, IndexId};
-use crate::{BoxError, Codec, Collection, DecodePolicy, Error, Index, IndexKey, Key, KeyRef, Raw};
+use crate::schema::index::Definition;
+use crate::{BoxError, Codec, Collection, DecodePolicy, Error, Key, KeyRef};
 
 /// A decoded value of any type.
 pub(crate) type AnyValue = Arc<dyn Any + Send + Sync>;
 
 /// Names a registered collection within its schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct SlotId(u32);
+pub(crate) struct SlotId(pub(super) u32);
 
 impl SlotId {
     /// The keys that belong to no collection.
@@ -26,26 +25,26 @@ impl SlotId {
 
 /// The prefix of a `Db` and its collections. Immutable once built.
 pub(crate) struct Schema {
-    prefix: Key,
+    pub(super) prefix: Key,
     /// Slot 0 is [`SlotId::RAW`]; the others are sorted by prefix, and none is a prefix of another.
-    slots: Vec<Slot>,
+    pub(super) slots: Vec<Slot>,
     /// Those of one collection stand together.
-    indexes: Vec<Definition>,
+    pub(super) indexes: Vec<Definition>,
 }
 
-struct Slot {
+pub(super) struct Slot {
     /// Relative to the prefix of the `Db`.
-    relative: &'static str,
+    pub(super) relative: &'static str,
     /// The whole prefix.
-    prefix: Key,
-    codec_type: TypeId,
-    codec_name: &'static str,
-    codec: Box<dyn ErasedCodec>,
-    policy: DecodePolicy,
+    pub(super) prefix: Key,
+    pub(super) codec_type: TypeId,
+    pub(super) codec_name: &'static str,
+    pub(super) codec: Box<dyn ErasedCodec>,
+    pub(super) policy: DecodePolicy,
     /// Of the schema's indexes, those over this collection.
-    indexes: Range<usize>,
+    pub(super) indexes: Range<usize>,
     /// The key that every transaction puts which writes to this collection, if it is guarded.
-    guard: Option<Key>,
+    pub(super) guard: Option<Key>,
 }
 
 impl Schema {
@@ -97,86 +96,6 @@ impl Schema {
         self.slots[slot.0 as usize].policy
     }
 
-    pub(crate) fn has_indexes(&self) -> bool {
-        !self.indexes.is_empty()
-    }
-
-    pub(crate) fn has_unique_indexes(&self) -> bool {
-        self.indexes.iter().any(|index| index.unique)
-    }
-
-    /// The indexes over a collection, with their numbers.
-    pub(crate) fn indexes_of(&self, slot: SlotId) -> impl Iterator<Item = (IndexId, &Definition)> {
-        let indexes = self.slots[slot.0 as usize].indexes.clone();
-        indexes.map(|index| (IndexId::new(index), &self.indexes[index]))
-    }
-
-    pub(crate) fn definition(&self, index: IndexId) -> &Definition {
-        &self.indexes[index.at()]
-    }
-
-    /// All indexes, with their collections.
-    pub(crate) fn indexes(&self) -> impl Iterator<Item = (SlotId, IndexId, &Definition)> {
-        let slots = (0..self.slots.len()).map(|slot| SlotId(slot as u32));
-        slots.flat_map(|slot| {
-            self.indexes_of(slot).map(move |(id, definition)| (slot, id, definition))
-        })
-    }
-
-    /// The collection of an index.
-    pub(crate) fn slot_of_index(&self, index: IndexId) -> SlotId {
-        let slots = self.slots.iter().position(|slot| slot.indexes.contains(&index.at()));
-        // Each index has been checked to have a collection.
-        SlotId(slots.unwrap_or_default() as u32)
-    }
-
-    /// The guard key of a guarded collection.
-    pub(crate) fn guard_of(&self, slot: SlotId) -> Option<&Key> {
-        self.slots[slot.0 as usize].guard.as_ref()
-    }
-
-    /// The guard keys of all guarded collections.
-    pub(crate) fn guards(&self) -> impl Iterator<Item = (SlotId, &Key)> {
-        let slots = self.slots.iter().enumerate();
-        slots.filter_map(|(slot, of)| Some((SlotId(slot as u32), of.guard.as_ref()?)))
-    }
-
-    /// What the reservations of a unique index begin with.
-    pub(crate) fn reservations(&self, index: IndexId) -> Vec<u8> {
-        let Definition { collection, name, .. } = self.definition(index);
-        let own = format!("{OWN}unique/{collection}#{name}/");
-        [self.prefix.as_bytes(), own.as_bytes()].concat()
-    }
-
-    /// The key that reserves an index key.
-    pub(crate) fn reservation(&self, index: IndexId, index_key: &[u8]) -> Key {
-        let mut key = self.reservations(index);
-        key.extend_from_slice(index_key);
-        key.as_slice().into()
-    }
-
-    /// The collection and the number of an index, if both are registered with the same types.
-    pub(crate) fn resolve_index<C: Codec, K: IndexKey, P>(
-        &self,
-        index: &Index<C, K, P>,
-    ) -> Result<(SlotId, IndexId), Error> {
-        let slot = self.resolve(index.collection())?;
-        let named = |(_, definition): &(_, &Definition)| definition.name == index.name();
-        let Some((id, definition)) = self.indexes_of(slot).find(named) else {
-            return Err(Error::UnknownIndex { index: index.full_name() });
-        };
-        if let Some(expected) = definition.other_type_than::<K>() {
-            let found = type_name::<K>();
-            return Err(Error::TypeMismatch { prefix: index.full_name(), expected, found });
-        }
-        if definition.unique != index.is_unique() {
-            let kind = |unique| if unique { "a unique index" } else { "an index" };
-            let (expected, found) = (kind(definition.unique), kind(index.is_unique()));
-            return Err(Error::TypeMismatch { prefix: index.full_name(), expected, found });
-        }
-        Ok((slot, id))
-    }
-
     /// The key relative to its collection.
     pub(crate) fn relative<'k>(&self, slot: SlotId, key: &'k [u8]) -> KeyRef<'k> {
         KeyRef::new(&key[self.slot_prefix(slot).as_bytes().len()..])
@@ -225,158 +144,8 @@ fn mismatch(slot: &Slot, found: &'static str) -> Error {
     Error::TypeMismatch { prefix: slot.relative.to_owned(), expected: slot.codec_name, found }
 }
 
-/// Where the keys are that are the library's own, relative to the prefix of the `Db`.
-const OWN: &str = ".tailetc/";
-
-/// Collects collections and checks them against each other.
-#[derive(Default)]
-pub(crate) struct SchemaBuilder {
-    declared: Vec<Declared>,
-    indexes: Vec<Definition>,
-    guarded: BTreeSet<&'static str>,
-    policies: BTreeMap<&'static str, DecodePolicy>,
-}
-
-struct Declared {
-    relative: &'static str,
-    separated: bool,
-    codec_type: TypeId,
-    codec_name: &'static str,
-    codec: Box<dyn ErasedCodec>,
-}
-
-impl SchemaBuilder {
-    pub(crate) fn add<C: Codec, P>(&mut self, collection: Collection<C, P>, codec: C) {
-        self.declared.push(Declared {
-            relative: collection.prefix(),
-            separated: collection.must_be_separated(),
-            codec_type: TypeId::of::<C>(),
-            codec_name: type_name::<C>(),
-            codec: Box::new(codec),
-        });
-    }
-
-    pub(crate) fn add_index<C: Codec, K: IndexKey, P>(&mut self, index: Index<C, K, P>) {
-        self.indexes.push(Definition::of(index));
-    }
-
-    pub(crate) fn guard<C, P>(&mut self, collection: Collection<C, P>) {
-        self.guarded.insert(collection.prefix());
-    }
-
-    pub(crate) fn set_policy<C, P>(&mut self, of: Collection<C, P>, policy: DecodePolicy) {
-        self.policies.insert(of.prefix(), policy);
-    }
-
-    pub(crate) fn build(mut self, prefix: &[u8]) -> Result<Schema, Error> {
-        let invalid = |reason| Error::InvalidOption { option: "collection", reason };
-        if !self.guarded.is_empty() || self.indexes.iter().any(|index| index.unique) {
-            self.add(Collection::<Raw>::new(OWN), Raw);
-        }
-        self.declared.sort_by_key(|declared| declared.relative);
-        for declared in &self.declared {
-            if declared.relative.is_empty() {
-                return Err(invalid("the prefix is empty; every key would belong to it".into()));
-            }
-            if declared.separated && !declared.relative.ends_with('/') {
-                return Err(invalid(format!(
-                    "the prefix {:?} must end with '/' (Collection::bare takes any)",
-                    declared.relative
-                )));
-            }
-        }
-        for pair in self.declared.windows(2) {
-            if pair[1].relative == pair[0].relative {
-                let twice = pair[0].relative;
-                return Err(invalid(format!("the prefix {twice:?} is registered twice")));
-            }
-            if pair[1].relative.starts_with(pair[0].relative) {
-                return Err(invalid(format!(
-                    "the prefixes {:?} and {:?} overlap",
-                    pair[0].relative, pair[1].relative
-                )));
-            }
-        }
-        let declared = |relative| self.declared.iter().any(|d| d.relative == relative);
-        if let Some(relative) = self.policies.keys().find(|relative| !declared(**relative)) {
-            let reason = format!("the collection {relative:?} is not registered");
-            return Err(Error::InvalidOption { option: "decode_policy", reason });
-        }
-        if let Some(relative) = self.guarded.iter().find(|relative| !declared(**relative)) {
-            let reason = format!("the collection {relative:?} is not registered");
-            return Err(Error::InvalidOption { option: "guarded", reason });
-        }
-        self.indexes.sort_by_key(|index| (index.collection, index.name));
-        self.check_indexes()?;
-        let raw = Declared {
-            relative: "",
-            separated: false,
-            codec_type: TypeId::of::<Raw>(),
-            codec_name: type_name::<Raw>(),
-            codec: Box::new(Raw),
-        };
-        let indexes = self.indexes;
-        let of = |collection| {
-            let from = indexes.partition_point(|index| index.collection < collection);
-            from..indexes.partition_point(|index| index.collection <= collection)
-        };
-        let slots = std::iter::once(raw).chain(self.declared).map(|declared| Slot {
-            prefix: [prefix, declared.relative.as_bytes()].concat().as_slice().into(),
-            guard: self.guarded.contains(declared.relative).then(|| {
-                let own = format!("{OWN}guard/{}", declared.relative);
-                [prefix, own.as_bytes()].concat().as_slice().into()
-            }),
-            relative: declared.relative,
-            codec_type: declared.codec_type,
-            codec_name: declared.codec_name,
-            codec: declared.codec,
-            policy: self.policies.get(declared.relative).copied().unwrap_or_default(),
-            indexes: of(declared.relative),
-        });
-        Ok(Schema { prefix: prefix.into(), slots: slots.collect(), indexes })
-    }
-
-    /// They are sorted by collection and name.
-    fn check_indexes(&self) -> Result<(), Error> {
-        let invalid = |reason| Error::InvalidOption { option: "index", reason };
-        for index in &self.indexes {
-            let Definition { collection, name, .. } = index;
-            let declared = self.declared.iter().find(|of| of.relative == *collection);
-            let Some(declared) = declared else {
-                return Err(invalid(format!("the collection {collection:?} is not registered")));
-            };
-            if !index.is_over(declared.codec_type) {
-                let codec = declared.codec_name;
-                return Err(invalid(format!(
-                    "{collection:?} holds {codec}, and {name:?} does not"
-                )));
-            }
-            // The name is a segment of the keys of reservations.
-            if name.is_empty() || name.contains('/') {
-                return Err(invalid(format!("{name:?} is no name: give a text without '/'")));
-            }
-        }
-        for pair in self.indexes.windows(2) {
-            if (pair[0].collection, pair[0].name) == (pair[1].collection, pair[1].name) {
-                let Definition { collection, name, .. } = &pair[0];
-                return Err(invalid(format!("{collection:?} has two indexes {name:?}")));
-            }
-        }
-        if self.indexes.len() > IndexId::MOST {
-            return Err(invalid(format!("there are more than {}", IndexId::MOST)));
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for SchemaBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.declared.iter().map(|declared| declared.relative)).finish()
-    }
-}
-
 /// [`Codec`] without its types. Contains the panics of user code.
-trait ErasedCodec: Send + Sync {
+pub(super) trait ErasedCodec: Send + Sync {
     fn encode(&self, key: KeyRef<'_>, value: &(dyn Any + Send + Sync)) -> Result<Bytes, BoxError>;
     fn decode(&self, key: KeyRef<'_>, bytes: &Bytes) -> Result<AnyValue, BoxError>;
 }
@@ -399,7 +168,8 @@ fn contain<T>(run: impl FnOnce() -> Result<T, BoxError>) -> Result<T, BoxError> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::RAW;
+    use crate::schema::SchemaBuilder;
+    use crate::{RAW, Raw};
 
     const A: Collection<Raw> = Collection::new("a/");
     const AB: Collection<Raw> = Collection::new("ab/");
