@@ -28,6 +28,7 @@ on_every_backend! {
     watch_that_lags_begins_again,
     resync_is_given_as_its_difference,
     watch_after_a_kept_revision_has_no_gap,
+    filter_leaves_out_what_is_not_wanted,
     index_and_watch_agree_under_load,
 }
 
@@ -183,6 +184,22 @@ async fn watch_after_a_kept_revision_has_no_gap(store: Store) {
     assert_eq!(shown(&next(&mut exact).await), ["1 a: x-", "2 a: -y"]);
     assert_eq!(shown(&next(&mut exact).await), ["2 a: y-z"]);
     assert_eq!(shown(&next(&mut coalesced.unwrap()).await), ["1 a: x-", "2 a: -z"]);
+}
+
+async fn filter_leaves_out_what_is_not_wanted(store: Store) {
+    let db = open(&store).await;
+    put(&db, "other", "x", 1).await;
+    let watch = db.watch_index(BY_LEVEL, .., WatchMode::EXACT).unwrap();
+    let mut watch =
+        watch.filter(|change| change.key == "a").filter(|change| change.after.is_some());
+    let initial = next(&mut watch).await;
+    assert_eq!((initial.kind(), shown(&initial).len()), (ChangeKind::Initial, 0));
+    put(&db, "other", "y", 2).await;
+    put(&db, "a", "x", 1).await;
+    within("commit", db.transact(|txn| txn.delete(TANKS, "a"))).await.unwrap();
+    put(&db, "a", "y", 3).await;
+    assert_eq!(shown(&next(&mut watch).await), ["1 a: -x"]);
+    assert_eq!(shown(&next(&mut watch).await), ["3 a: -y"]);
 }
 
 async fn index_and_watch_agree_under_load(store: Store) {

@@ -22,11 +22,14 @@ use crate::{
 
 type Types<C, K, P> = PhantomData<fn() -> (C, K, P)>;
 
+type Filter<K, V> = Box<dyn FnMut(&IndexChange<'_, K, V>) -> bool + Send>;
+
 /// A stream of [`IndexUpdate`]s of a range of an index: first the present state, then what changes.
 /// Modes, lagging and the end are those of a [`Watch`](crate::Watch).
-pub struct IndexWatch<C, K, P = crate::Shared> {
+pub struct IndexWatch<C: Codec, K, P: ClonePolicy<C::Value> = crate::Shared> {
     feed: Feed,
     range: KeyRange,
+    filters: Vec<Filter<K, P::Out>>,
     marker: Types<C, K, P>,
 }
 
@@ -41,11 +44,20 @@ impl<C: Codec, K: IndexKey, P: ClonePolicy<C::Value>> IndexWatch<C, K, P> {
         let (_, id) = shared.with_state(|state| state.schema.resolve_index(index))?;
         let range = bounds.row_range(id.row_prefix());
         let feed = Feed::open(shared, Scope::Rows { range: range.clone() }, mode, after)?;
-        Ok(Self { feed, range, marker: PhantomData })
+        Ok(Self { feed, range, filters: Vec::new(), marker: PhantomData })
     }
-}
 
-impl<C, K, P> IndexWatch<C, K, P> {
+    /// Leaves out the changes for which `keeps` is false, and passes over updates in which nothing
+    /// is left: as [`Watch::filter`](crate::Watch::filter).
+    #[must_use]
+    pub fn filter(
+        mut self,
+        keeps: impl FnMut(&IndexChange<'_, K, P::Out>) -> bool + Send + 'static,
+    ) -> Self {
+        self.filters.push(Box::new(keeps));
+        self
+    }
+
     /// The next update; none after the watch has ended.
     ///
     /// # Cancel safety
@@ -60,14 +72,28 @@ impl<C, K, P> IndexWatch<C, K, P> {
     }
 
     fn poll_update(&mut self, context: &mut Context<'_>) -> Poll<Option<<Self as Stream>::Item>> {
-        let set = ready!(self.feed.poll_next(context));
-        Poll::Ready(set.map(|set| {
-            Ok(IndexUpdate { set: set?, range: self.range.clone(), marker: PhantomData })
-        }))
+        loop {
+            let set = match ready!(self.feed.poll_next(context)) {
+                Some(Ok(set)) => set,
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            };
+            let range = self.range.clone();
+            let mut update = IndexUpdate { set, range, picked: None, marker: PhantomData };
+            if !self.filters.is_empty() {
+                let filters = &mut self.filters;
+                update.filter(|change| filters.iter_mut().all(|keeps| keeps(change)));
+                let is_mark = matches!(update.kind(), ChangeKind::Initial | ChangeKind::Resync);
+                if !is_mark && update.raw().is_empty() {
+                    continue;
+                }
+            }
+            return Poll::Ready(Some(Ok(update)));
+        }
     }
 }
 
-impl<C, K, P> Stream for IndexWatch<C, K, P> {
+impl<C: Codec, K: IndexKey, P: ClonePolicy<C::Value>> Stream for IndexWatch<C, K, P> {
     type Item = Result<IndexUpdate<C, K, P>, Error>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -75,7 +101,7 @@ impl<C, K, P> Stream for IndexWatch<C, K, P> {
     }
 }
 
-impl<C, K, P> fmt::Debug for IndexWatch<C, K, P> {
+impl<C: Codec, K, P: ClonePolicy<C::Value>> fmt::Debug for IndexWatch<C, K, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IndexWatch").field("feed", &self.feed).finish_non_exhaustive()
     }
@@ -85,10 +111,19 @@ impl<C, K, P> fmt::Debug for IndexWatch<C, K, P> {
 pub struct IndexUpdate<C, K, P = crate::Shared> {
     set: Arc<ChangeSet>,
     range: KeyRange,
+    /// Those that the filters let through, if there are filters.
+    picked: Option<Vec<RawChange>>,
     marker: Types<C, K, P>,
 }
 
 impl<C, K, P> IndexUpdate<C, K, P> {
+    fn raw(&self) -> &[RawChange] {
+        match &self.picked {
+            Some(picked) => picked,
+            None => self.set.rows_within(&self.range),
+        }
+    }
+
     /// Why this update exists.
     pub fn kind(&self) -> ChangeKind {
         self.set.kind()
@@ -109,8 +144,12 @@ impl<C: Codec, K: IndexKey, P: ClonePolicy<C::Value>> IndexUpdate<C, K, P> {
     /// The changes, in the order of index keys and keys. An entry whose index key has changed is
     /// gone from the one, and new at the other, if both are in the range.
     pub fn changes(&self) -> impl Iterator<Item = IndexChange<'_, K, P::Out>> {
-        let changes = self.set.rows_within(&self.range);
-        changes.iter().map(|change| IndexChange::of::<C, P>(change))
+        self.raw().iter().map(|change| IndexChange::of::<C, P>(change))
+    }
+
+    fn filter(&mut self, mut keeps: impl FnMut(&IndexChange<'_, K, P::Out>) -> bool) {
+        let kept = self.raw().iter().filter(|change| keeps(&IndexChange::of::<C, P>(change)));
+        self.picked = Some(kept.cloned().collect());
     }
 }
 
@@ -119,7 +158,7 @@ impl<C, K, P> fmt::Debug for IndexUpdate<C, K, P> {
         f.debug_struct("IndexUpdate")
             .field("kind", &self.kind())
             .field("revision", &self.revision())
-            .field("changes", &self.set.rows_within(&self.range).len())
+            .field("changes", &self.raw().len())
             .finish()
     }
 }
