@@ -167,7 +167,7 @@ pub enum Error {
         /// The prefix of the collection, and the name of the index: `users/#email`.
         index: Arc<str>,
         /// The index key, for the eye: a text as it is, anything else as it is encoded.
-        index_key: Key,
+        index_key: Box<Key>,
         /// The whole key that was to have it.
         key: Key,
         /// The whole key of the holder.

@@ -40,7 +40,7 @@ impl Violation {
 
     pub(super) fn into_error(self) -> Error {
         let Self { index, index_key, key, holder, .. } = self;
-        Error::NotUnique { index, index_key, key, holder }
+        Error::NotUnique { index, index_key: Box::new(index_key), key, holder }
     }
 }
 
