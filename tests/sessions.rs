@@ -15,9 +15,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use support::{Gate, Store, until, within};
 use tailetc::backend::KvBackend;
+use tailetc::memkv::MemKv;
 use tailetc::{
-    Db, Error, Key, LeaseId, LeaseLoss, Metadata, OnLoss, Options, RAW, Session, SessionState,
-    WatchMode,
+    Collection, Db, Error, Index, Key, LeaseId, LeaseLoss, Metadata, OnLoss, Options, RAW, Raw,
+    Session, SessionState, WatchMode,
 };
 use tailetc_testkit::faulty::FaultyBackend;
 use tokio::time::{Instant, sleep};
@@ -36,6 +37,9 @@ on_every_backend! {
 
 const TTL: Duration = Duration::from_secs(2);
 
+/// Long enough that a machine that stands still for some seconds costs no session.
+const LONG: Duration = Duration::from_secs(10);
+
 async fn open(db: &Db, on_loss: OnLoss) -> Session {
     within("open", db.session(TTL).on_loss(on_loss).open()).await.unwrap()
 }
@@ -45,7 +49,11 @@ async fn put(session: &Session, key: &str, value: &'static str) {
 }
 
 fn metadata(db: &Db, key: &str) -> Option<Metadata> {
-    db.snapshot().metadata(RAW, key).unwrap()
+    metadata_of(db, RAW, key)
+}
+
+fn metadata_of(db: &Db, collection: Collection<Raw>, key: &str) -> Option<Metadata> {
+    db.snapshot().metadata(collection, key).unwrap()
 }
 
 fn live(session: &Session) -> LeaseId {
@@ -342,6 +350,116 @@ async fn many_keys_are_put_again_in_transactions_within_the_limits() {
     until("established anew", renewed).await;
     assert_eq!(db.fresh().await.unwrap().len(), 300);
     assert_eq!(metadata(&db, &name(299)).unwrap().lease, live(&session));
+}
+
+/// What a session was given up for once it is live with another lease.
+async fn taken_anew(session: &Session, lease: LeaseId) -> Vec<String> {
+    let mut states = session.states();
+    within("established anew", async {
+        loop {
+            match states.next().await.unwrap() {
+                SessionState::Live { lease: now, taken, .. } if now != lease => {
+                    return taken.iter().map(Key::to_string).collect();
+                }
+                _ => {}
+            }
+        }
+    })
+    .await
+}
+
+const NAMED: Collection<Raw> = Collection::new("named/");
+const BY_NAME: Index<Raw, Vec<u8>> =
+    NAMED.unique_index("name", |_, name, keys| keys.add(&name.to_vec()));
+
+async fn put_named(db: &Db, lease: LeaseId, named: &[(&str, &'static str)]) {
+    let put = db.transact(|txn| {
+        for (key, name) in named {
+            txn.put_with_lease(NAMED, key, Bytes::from(*name), lease)?;
+        }
+        Ok::<_, Error>(())
+    });
+    put.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_whose_index_key_is_taken_does_not_keep_the_others_away() {
+    let store = Store::memory();
+    let open = || store.builder().collection(NAMED).index(BY_NAME).connect();
+    let (db, other) = (open().await.unwrap(), open().await.unwrap());
+    let session = db.session(LONG).on_loss(OnLoss::Reestablish).open().await.unwrap();
+    let lease = live(&session);
+    session.put(NAMED, "a", Bytes::from("ann")).await.unwrap();
+    session.put(NAMED, "b", Bytes::from("bob")).await.unwrap();
+    store.backend.lease_revoke(lease).await.unwrap();
+    other.fresh().await.unwrap();
+    put_named(&other, LeaseId::NONE, &[("c", "ann")]).await;
+    assert_eq!(taken_anew(&session, lease).await, ["/t/named/a"]);
+    assert!(store.get("/t/named/a").await.is_none());
+    assert_eq!(metadata_of(&db, NAMED, "b").unwrap().lease, live(&session));
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_exchanged_index_keys_are_put_again_together() {
+    let store = Store::memory();
+    let gate = Gate::new(&store);
+    let db = gate.builder().collection(NAMED).index(BY_NAME).connect().await.unwrap();
+    let session = db.session(LONG).on_loss(OnLoss::Reestablish).open().await.unwrap();
+    let lease = live(&session);
+    let put = async |first: usize, last: usize| {
+        let put = session.transact(|txn, lease| {
+            for index in first..last {
+                // More than fit into one transaction.
+                let (key, name) = (format!("{index:03}"), format!("name {index}"));
+                txn.put_with_lease(NAMED, key, Bytes::from(name), lease)?;
+            }
+            Ok::<_, Error>(())
+        });
+        put.await.unwrap();
+    };
+    for first in (0..200).step_by(50) {
+        put(first, first + 50).await;
+    }
+    let exchange = session.transact(|txn, lease| {
+        txn.put_with_lease(NAMED, "000", Bytes::from("name 199"), lease)?;
+        txn.put_with_lease(NAMED, "199", Bytes::from("name 0"), lease)
+    });
+    exchange.await.unwrap();
+    // A backup from before the exchange.
+    let restored = Store::memory();
+    restored.backend.lease_grant(lease, 60).await.unwrap();
+    let old = restored.builder().collection(NAMED).index(BY_NAME).connect().await.unwrap();
+    put_named(&old, lease, &[("000", "name 0"), ("199", "name 199")]).await;
+    gate.pretend_cluster(7);
+    gate.swap_store(&restored);
+    gate.cut_watches();
+    assert!(taken_anew(&session, lease).await.is_empty());
+    assert_eq!(restored.get("/t/named/000").await.unwrap(), "name 199");
+    assert_eq!(restored.get("/t/named/199").await.unwrap(), "name 0");
+    for key in ["000", "100", "199"] {
+        assert_eq!(metadata_of(&db, NAMED, key).unwrap().lease, live(&session));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_that_the_store_refuses_for_good_does_not_keep_the_others_away() {
+    let (_store, gate, db) = gated().await;
+    let session = db.session(LONG).on_loss(OnLoss::Reestablish).open().await.unwrap();
+    let lease = live(&session);
+    for index in 0..20 {
+        let size = if index == 7 || index == 13 { 9_000 } else { 10 };
+        session.put(RAW, format!("{index:02}"), Bytes::from(vec![b'x'; size])).await.unwrap();
+    }
+    let mut smaller = Store::memory();
+    let limited = MemKv::builder().with_max_request_bytes(6_000).build();
+    smaller.backend = Arc::new(limited);
+    smaller.backend.lease_grant(lease, 60).await.unwrap();
+    gate.pretend_cluster(7);
+    gate.swap_store(&smaller);
+    gate.cut_watches();
+    assert_eq!(taken_anew(&session, lease).await, ["/t/07", "/t/13"]);
+    assert_eq!(db.fresh().await.unwrap().len(), 18);
+    assert_eq!(metadata(&db, "19").unwrap().lease, live(&session));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,6 +14,7 @@
 mod builder;
 mod keeper;
 mod keys;
+mod restore;
 mod states;
 
 use std::fmt;

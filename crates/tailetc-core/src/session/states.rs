@@ -34,8 +34,10 @@ pub enum SessionState {
     Live {
         /// The lease.
         lease: LeaseId,
-        /// The keys that were the session's and were somebody else's when it was established anew:
-        /// whole keys, in order. A key leaves this list when the session writes it again.
+        /// The keys that were the session's and could not be put again when it was established
+        /// anew, because the key, or an index key of its value in a unique index, was somebody
+        /// else's by then, or the store refused it for good: whole keys, in order. A key leaves
+        /// this list when the session writes it again.
         taken: Arc<[Key]>,
     },
     /// The lease is gone, or may be.
