@@ -21,7 +21,7 @@ use tailetc::{
     Session, SessionState, WatchMode,
 };
 use tailetc_testkit::faulty::FaultyBackend;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 on_every_backend! {
     session_outlives_its_time_and_its_keys_with_it,
@@ -149,7 +149,8 @@ async fn revoked_lease_is_lost_and_stays_so(store: Store) {
     store.backend.lease_revoke(lease).await.unwrap();
     // The store refuses the lease, or the session knows already.
     let refused = within("put", session.put(RAW, "a", Bytes::new())).await.unwrap_err();
-    assert!(!refused.is_outcome_unknown(), "{refused:?}");
+    let named = matches!(refused, Error::LeaseLost { lease: of, returns: false } if of == lease);
+    assert!(named, "{refused:?}");
     within("lost", session.lost()).await;
     assert_eq!(loss(&session.state()), Some(LeaseLoss::Gone));
     let refused = within("put", session.put(RAW, "a", Bytes::new())).await.unwrap_err();
@@ -352,7 +353,59 @@ async fn many_keys_are_put_again_in_transactions_within_the_limits() {
     assert_eq!(metadata(&db, &name(299)).unwrap().lease, live(&session));
 }
 
-/// What a session was given up for once it is live with another lease.
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_overwritten_is_not_put_again() {
+    let (store, gate, db) = gated().await;
+    let session = db.session(LONG).on_loss(OnLoss::Reestablish).open().await.unwrap();
+    let lease = live(&session);
+    for key in ["deleted", "put", "refused", "dropped", "kept"] {
+        put(&session, key, "1").await;
+    }
+    gate.lose_next_reply();
+    let unknown = session.delete(RAW, "deleted").await.unwrap_err();
+    assert!(unknown.is_outcome_unknown(), "{unknown:?}");
+    gate.lose_next_reply();
+    let unknown = session.put(RAW, "put", Bytes::from("2")).await.unwrap_err();
+    assert!(unknown.is_outcome_unknown(), "{unknown:?}");
+    gate.hold_answers();
+    let dropped = timeout(Duration::from_secs(1), session.delete(RAW, "dropped")).await;
+    dropped.unwrap_err();
+    gate.release_answers();
+    // What was certainly not applied changes nothing.
+    let refused = session.put(RAW, "refused", Bytes::from(vec![0; 4 << 20])).await.unwrap_err();
+    assert!(matches!(refused, Error::LimitExceeded { .. }), "{refused:?}");
+    store.backend.lease_revoke(lease).await.unwrap();
+    assert!(taken_anew(&session, lease).await.is_empty());
+    for (key, value) in [
+        ("/t/deleted", None),
+        ("/t/put", None),
+        ("/t/dropped", None),
+        ("/t/refused", Some("1")),
+        ("/t/kept", Some("1")),
+    ] {
+        assert_eq!(store.get(key).await.as_deref(), value.map(str::as_bytes), "{key}");
+    }
+    // Written anew, they are the session's again.
+    put(&session, "put", "3").await;
+    let second = live(&session);
+    store.backend.lease_revoke(second).await.unwrap();
+    assert!(taken_anew(&session, second).await.is_empty());
+    assert_eq!(store.get("/t/put").await.unwrap(), "3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn transaction_that_is_not_polled_holds_nothing_up_if_nothing_is_remembered() {
+    let (_store, gate, db) = gated().await;
+    let session = db.session(LONG).open().await.unwrap();
+    gate.hold_answers();
+    let mut first = std::pin::pin!(session.put(RAW, "a", Bytes::new()));
+    timeout(Duration::from_millis(1), &mut first).await.unwrap_err();
+    gate.release_answers();
+    put(&session, "b", "1").await;
+    first.await.unwrap();
+}
+
+/// The keys that a session has given up, once it is live with another lease.
 async fn taken_anew(session: &Session, lease: LeaseId) -> Vec<String> {
     let mut states = session.states();
     within("established anew", async {

@@ -23,6 +23,12 @@ struct Held {
     lease: LeaseId,
 }
 
+/// What was remembered of the keys that a transaction writes, while it is not known what becomes of
+/// it. Dropped, it is forgotten: of a write that may be applied, neither what it puts nor what was
+/// there before can be put again.
+#[derive(Debug, Default)]
+pub(super) struct Aside(Vec<Held>);
+
 impl Keys {
     pub(super) fn new(lease: LeaseId) -> Self {
         Self { held: BTreeMap::new(), taken: BTreeSet::new(), leases: vec![lease] }
@@ -47,6 +53,15 @@ impl Keys {
             }
         }
         self.taken()
+    }
+
+    pub(super) fn set_aside(&mut self, written: &[(Prepared, LeaseId)]) -> Aside {
+        Aside(written.iter().filter_map(|(write, _)| self.held.remove(&write.key)).collect())
+    }
+
+    /// After a transaction that was certainly not applied.
+    pub(super) fn put_back(&mut self, aside: &mut Aside) {
+        self.held.extend(aside.0.drain(..).map(|held| (held.put.key.clone(), held)));
     }
 
     /// Takes note of keys that cannot be put again.
