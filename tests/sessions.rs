@@ -35,10 +35,11 @@ on_every_backend! {
     deleted_key_is_not_put_again,
 }
 
-const TTL: Duration = Duration::from_secs(2);
-
 /// Long enough that a machine that stands still for some seconds costs no session.
-const LONG: Duration = Duration::from_secs(10);
+const TTL: Duration = Duration::from_secs(10);
+
+/// For tests that wait until it is over.
+const SHORT: Duration = Duration::from_secs(2);
 
 async fn open(db: &Db, on_loss: OnLoss) -> Session {
     within("open", db.session(TTL).on_loss(on_loss).open()).await.unwrap()
@@ -76,7 +77,7 @@ async fn session_outlives_its_time_and_its_keys_with_it(store: Store) {
     let session = open(&db, OnLoss::Stop).await;
     put(&session, "a", "1").await;
     assert_eq!(metadata(&db, "a").unwrap().lease, live(&session));
-    sleep(session.ttl() * 2).await;
+    sleep(session.ttl() + Duration::from_secs(1)).await;
     assert!(session.state().is_live());
     assert_eq!(metadata(&other, "a").unwrap().lease, live(&session));
     assert_eq!(store.get("/t/a").await.unwrap(), "1");
@@ -166,7 +167,7 @@ async fn session_of_a_dead_program_ends_and_is_established_anew_where_nobody_too
     let faulty = FaultyBackend::new(Arc::clone(&store.backend));
     let db = support::builder_on(Arc::new(faulty.clone())).connect().await.unwrap();
     let other = store.db().await;
-    let session = open(&db, OnLoss::Reestablish).await;
+    let session = db.session(SHORT).on_loss(OnLoss::Reestablish).open().await.unwrap();
     let lease = live(&session);
     for key in ["m/a", "m/b", "m/c"] {
         put(&session, key, "ours").await;
@@ -303,6 +304,25 @@ async fn loss_is_told_when_the_time_is_over_and_the_store_does_not_answer() {
     }
 }
 
+#[tokio::test]
+async fn loss_is_told_when_the_task_of_the_session_has_ended_with_its_runtime() {
+    let db = Store::memory().db().await;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let opening = db.session(SHORT).open();
+    let session = runtime.spawn(opening).await.unwrap().unwrap();
+    let mut states = session.states();
+    assert!(within("live", states.next()).await.unwrap().is_live());
+    runtime.shutdown_background();
+    within("lost", session.lost()).await;
+    assert_eq!(loss(&session.state()), Some(LeaseLoss::NotRenewed));
+    let told = within("told", states.next()).await.unwrap();
+    assert_eq!(loss(&told), Some(LeaseLoss::NotRenewed));
+    // Nobody revokes the lease; it ends by itself.
+    within("close", session.close()).await.unwrap();
+    assert_eq!(within("told", states.next()).await, Some(SessionState::Ended));
+    assert_eq!(states.next().await, None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn failed_renewals_are_tried_again_before_the_time_is_over() {
     let (_store, gate, db) = gated().await;
@@ -356,7 +376,7 @@ async fn many_keys_are_put_again_in_transactions_within_the_limits() {
 #[tokio::test(start_paused = true)]
 async fn what_may_have_been_overwritten_is_not_put_again() {
     let (store, gate, db) = gated().await;
-    let session = db.session(LONG).on_loss(OnLoss::Reestablish).open().await.unwrap();
+    let session = db.session(TTL).on_loss(OnLoss::Reestablish).open().await.unwrap();
     let lease = live(&session);
     for key in ["deleted", "put", "refused", "dropped", "kept"] {
         put(&session, key, "1").await;
@@ -396,7 +416,7 @@ async fn what_may_have_been_overwritten_is_not_put_again() {
 #[tokio::test(start_paused = true)]
 async fn transaction_that_is_not_polled_holds_nothing_up_if_nothing_is_remembered() {
     let (_store, gate, db) = gated().await;
-    let session = db.session(LONG).open().await.unwrap();
+    let session = db.session(TTL).open().await.unwrap();
     gate.hold_answers();
     let mut first = std::pin::pin!(session.put(RAW, "a", Bytes::new()));
     timeout(Duration::from_millis(1), &mut first).await.unwrap_err();
@@ -440,7 +460,7 @@ async fn key_whose_index_key_is_taken_does_not_keep_the_others_away() {
     let store = Store::memory();
     let open = || store.builder().collection(NAMED).index(BY_NAME).connect();
     let (db, other) = (open().await.unwrap(), open().await.unwrap());
-    let session = db.session(LONG).on_loss(OnLoss::Reestablish).open().await.unwrap();
+    let session = db.session(TTL).on_loss(OnLoss::Reestablish).open().await.unwrap();
     let lease = live(&session);
     session.put(NAMED, "a", Bytes::from("ann")).await.unwrap();
     session.put(NAMED, "b", Bytes::from("bob")).await.unwrap();
@@ -457,7 +477,7 @@ async fn keys_that_exchanged_index_keys_are_put_again_together() {
     let store = Store::memory();
     let gate = Gate::new(&store);
     let db = gate.builder().collection(NAMED).index(BY_NAME).connect().await.unwrap();
-    let session = db.session(LONG).on_loss(OnLoss::Reestablish).open().await.unwrap();
+    let session = db.session(TTL).on_loss(OnLoss::Reestablish).open().await.unwrap();
     let lease = live(&session);
     let put = async |first: usize, last: usize| {
         let put = session.transact(|txn, lease| {
@@ -497,7 +517,7 @@ async fn keys_that_exchanged_index_keys_are_put_again_together() {
 #[tokio::test(start_paused = true)]
 async fn key_that_the_store_refuses_for_good_does_not_keep_the_others_away() {
     let (_store, gate, db) = gated().await;
-    let session = db.session(LONG).on_loss(OnLoss::Reestablish).open().await.unwrap();
+    let session = db.session(TTL).on_loss(OnLoss::Reestablish).open().await.unwrap();
     let lease = live(&session);
     for index in 0..20 {
         let size = if index == 7 || index == 13 { 9_000 } else { 10 };
@@ -528,9 +548,10 @@ async fn key_that_was_put_while_the_lease_was_lost_is_put_again() {
     within("lost", session.lost()).await;
     gate.release_answers();
     within("put", putting).await.unwrap().unwrap();
-    let renewed = || metadata(&db, "a").is_some_and(|now| now.lease != lease);
-    until("put again", renewed).await;
-    assert_eq!(metadata(&db, "a").unwrap().lease, live(&session));
+    let renewed = || session.lease().is_some_and(|now| now != lease);
+    until("established anew", renewed).await;
+    let hangs = || metadata(&db, "a").is_some_and(|now| Some(now.lease) == session.lease());
+    until("put again", hangs).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -65,6 +65,14 @@ use crate::{Codec, Collection, Commit, Db, Error, LeaseId, Txn};
 /// [`transact`](Self::transact) fail. What comes then is [`OnLoss`]. A lease that was lost is never
 /// renewed again; if the store still has it, it ends there by itself, within its time.
 ///
+/// A lease that the store ends *early* (an operator has revoked it) is known to be lost with the
+/// next renewal, or the next put with it: up to a third of its time later. Its keys are gone from
+/// the copy sooner than that: who must know at once watches them.
+///
+/// A request of unknown outcome that puts keys again, or for the first time, and arrives late, does
+/// nothing while these keys are there: it is guarded by their revisions. If they were written and
+/// deleted again meanwhile, it puts them once more, until its lease ends.
+///
 /// A program that acts on the strength of a key (a leader) stops when the session is lost; and
 /// because it may be asleep at that moment, each of its transactions reads that key, so that none
 /// is committed any more once the key is gone.
@@ -130,16 +138,22 @@ impl Session {
     }
 
     /// Returns when the lease that is alive now is lost or ended, also if another one has taken its
-    /// place meanwhile; at once if none is alive.
+    /// place meanwhile; at once if none is alive. By the clock, as [`state`](Self::state) is: also
+    /// when the session's task has no turn, or was ended with its runtime.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub async fn lost(&self) {
         let Some(lease) = self.lease() else { return };
         let mut status = self.inner.status.subscribe();
-        // The sender lives in `self`.
-        let _ = status.wait_for(|status| !status.state.is_live_with(lease)).await;
+        while self.inner.status.borrow().now().is_live_with(lease) {
+            states::changed(&mut status, true).await;
+        }
     }
 
     /// Puts a key that hangs on the session's lease: see [`transact`](Self::transact).
