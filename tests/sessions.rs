@@ -443,7 +443,7 @@ async fn taken_anew(session: &Session, lease: LeaseId) -> Vec<String> {
 
 const NAMED: Collection<Raw> = Collection::new("named/");
 const BY_NAME: Index<Raw, Vec<u8>> =
-    NAMED.unique_index("name", |_, name, keys| keys.add(&name.to_vec()));
+    NAMED.unique_index("name", |_, name, keys| keys.add(name.to_vec()));
 
 async fn put_named(db: &Db, lease: LeaseId, named: &[(&str, &'static str)]) {
     let put = db.transact(|txn| {
