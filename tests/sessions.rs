@@ -15,12 +15,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use support::{Gate, Store, until, within};
 use tailetc::backend::KvBackend;
+use tailetc::memkv::MemKv;
 use tailetc::{
-    Db, Error, Key, LeaseId, LeaseLoss, Metadata, OnLoss, Options, RAW, Session, SessionState,
-    WatchMode,
+    Collection, Db, Error, Index, Key, LeaseId, LeaseLoss, Metadata, OnLoss, Options, RAW, Raw,
+    Session, SessionState, WatchMode,
 };
 use tailetc_testkit::faulty::FaultyBackend;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 on_every_backend! {
     session_outlives_its_time_and_its_keys_with_it,
@@ -34,7 +35,11 @@ on_every_backend! {
     deleted_key_is_not_put_again,
 }
 
-const TTL: Duration = Duration::from_secs(2);
+/// Long enough that a machine that stands still for some seconds costs no session.
+const TTL: Duration = Duration::from_secs(10);
+
+/// For tests that wait until it is over.
+const SHORT: Duration = Duration::from_secs(2);
 
 async fn open(db: &Db, on_loss: OnLoss) -> Session {
     within("open", db.session(TTL).on_loss(on_loss).open()).await.unwrap()
@@ -45,7 +50,11 @@ async fn put(session: &Session, key: &str, value: &'static str) {
 }
 
 fn metadata(db: &Db, key: &str) -> Option<Metadata> {
-    db.snapshot().metadata(RAW, key).unwrap()
+    metadata_of(db, RAW, key)
+}
+
+fn metadata_of(db: &Db, collection: Collection<Raw>, key: &str) -> Option<Metadata> {
+    db.snapshot().metadata(collection, key).unwrap()
 }
 
 fn live(session: &Session) -> LeaseId {
@@ -68,7 +77,7 @@ async fn session_outlives_its_time_and_its_keys_with_it(store: Store) {
     let session = open(&db, OnLoss::Stop).await;
     put(&session, "a", "1").await;
     assert_eq!(metadata(&db, "a").unwrap().lease, live(&session));
-    sleep(session.ttl() * 2).await;
+    sleep(session.ttl() + Duration::from_secs(1)).await;
     assert!(session.state().is_live());
     assert_eq!(metadata(&other, "a").unwrap().lease, live(&session));
     assert_eq!(store.get("/t/a").await.unwrap(), "1");
@@ -141,7 +150,8 @@ async fn revoked_lease_is_lost_and_stays_so(store: Store) {
     store.backend.lease_revoke(lease).await.unwrap();
     // The store refuses the lease, or the session knows already.
     let refused = within("put", session.put(RAW, "a", Bytes::new())).await.unwrap_err();
-    assert!(!refused.is_outcome_unknown(), "{refused:?}");
+    let named = matches!(refused, Error::LeaseLost { lease: of, returns: false } if of == lease);
+    assert!(named, "{refused:?}");
     within("lost", session.lost()).await;
     assert_eq!(loss(&session.state()), Some(LeaseLoss::Gone));
     let refused = within("put", session.put(RAW, "a", Bytes::new())).await.unwrap_err();
@@ -157,7 +167,7 @@ async fn session_of_a_dead_program_ends_and_is_established_anew_where_nobody_too
     let faulty = FaultyBackend::new(Arc::clone(&store.backend));
     let db = support::builder_on(Arc::new(faulty.clone())).connect().await.unwrap();
     let other = store.db().await;
-    let session = open(&db, OnLoss::Reestablish).await;
+    let session = db.session(SHORT).on_loss(OnLoss::Reestablish).open().await.unwrap();
     let lease = live(&session);
     for key in ["m/a", "m/b", "m/c"] {
         put(&session, key, "ours").await;
@@ -294,6 +304,25 @@ async fn loss_is_told_when_the_time_is_over_and_the_store_does_not_answer() {
     }
 }
 
+#[tokio::test]
+async fn loss_is_told_when_the_task_of_the_session_has_ended_with_its_runtime() {
+    let db = Store::memory().db().await;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let opening = db.session(SHORT).open();
+    let session = runtime.spawn(opening).await.unwrap().unwrap();
+    let mut states = session.states();
+    assert!(within("live", states.next()).await.unwrap().is_live());
+    runtime.shutdown_background();
+    within("lost", session.lost()).await;
+    assert_eq!(loss(&session.state()), Some(LeaseLoss::NotRenewed));
+    let told = within("told", states.next()).await.unwrap();
+    assert_eq!(loss(&told), Some(LeaseLoss::NotRenewed));
+    // Nobody revokes the lease; it ends by itself.
+    within("close", session.close()).await.unwrap();
+    assert_eq!(within("told", states.next()).await, Some(SessionState::Ended));
+    assert_eq!(states.next().await, None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn failed_renewals_are_tried_again_before_the_time_is_over() {
     let (_store, gate, db) = gated().await;
@@ -344,6 +373,168 @@ async fn many_keys_are_put_again_in_transactions_within_the_limits() {
     assert_eq!(metadata(&db, &name(299)).unwrap().lease, live(&session));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_overwritten_is_not_put_again() {
+    let (store, gate, db) = gated().await;
+    let session = db.session(TTL).on_loss(OnLoss::Reestablish).open().await.unwrap();
+    let lease = live(&session);
+    for key in ["deleted", "put", "refused", "dropped", "kept"] {
+        put(&session, key, "1").await;
+    }
+    gate.lose_next_reply();
+    let unknown = session.delete(RAW, "deleted").await.unwrap_err();
+    assert!(unknown.is_outcome_unknown(), "{unknown:?}");
+    gate.lose_next_reply();
+    let unknown = session.put(RAW, "put", Bytes::from("2")).await.unwrap_err();
+    assert!(unknown.is_outcome_unknown(), "{unknown:?}");
+    gate.hold_answers();
+    let dropped = timeout(Duration::from_secs(1), session.delete(RAW, "dropped")).await;
+    dropped.unwrap_err();
+    gate.release_answers();
+    // What was certainly not applied changes nothing.
+    let refused = session.put(RAW, "refused", Bytes::from(vec![0; 4 << 20])).await.unwrap_err();
+    assert!(matches!(refused, Error::LimitExceeded { .. }), "{refused:?}");
+    store.backend.lease_revoke(lease).await.unwrap();
+    assert!(taken_anew(&session, lease).await.is_empty());
+    for (key, value) in [
+        ("/t/deleted", None),
+        ("/t/put", None),
+        ("/t/dropped", None),
+        ("/t/refused", Some("1")),
+        ("/t/kept", Some("1")),
+    ] {
+        assert_eq!(store.get(key).await.as_deref(), value.map(str::as_bytes), "{key}");
+    }
+    // Written anew, they are the session's again.
+    put(&session, "put", "3").await;
+    let second = live(&session);
+    store.backend.lease_revoke(second).await.unwrap();
+    assert!(taken_anew(&session, second).await.is_empty());
+    assert_eq!(store.get("/t/put").await.unwrap(), "3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn transaction_that_is_not_polled_holds_nothing_up_if_nothing_is_remembered() {
+    let (_store, gate, db) = gated().await;
+    let session = db.session(TTL).open().await.unwrap();
+    gate.hold_answers();
+    let mut first = std::pin::pin!(session.put(RAW, "a", Bytes::new()));
+    timeout(Duration::from_millis(1), &mut first).await.unwrap_err();
+    gate.release_answers();
+    put(&session, "b", "1").await;
+    first.await.unwrap();
+}
+
+/// The keys that a session has given up, once it is live with another lease.
+async fn taken_anew(session: &Session, lease: LeaseId) -> Vec<String> {
+    let mut states = session.states();
+    within("established anew", async {
+        loop {
+            match states.next().await.unwrap() {
+                SessionState::Live { lease: now, taken, .. } if now != lease => {
+                    return taken.iter().map(Key::to_string).collect();
+                }
+                _ => {}
+            }
+        }
+    })
+    .await
+}
+
+const NAMED: Collection<Raw> = Collection::new("named/");
+const BY_NAME: Index<Raw, Vec<u8>> =
+    NAMED.unique_index("name", |_, name, keys| keys.add(name.to_vec()));
+
+async fn put_named(db: &Db, lease: LeaseId, named: &[(&str, &'static str)]) {
+    let put = db.transact(|txn| {
+        for (key, name) in named {
+            txn.put_with_lease(NAMED, key, Bytes::from(*name), lease)?;
+        }
+        Ok::<_, Error>(())
+    });
+    put.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_whose_index_key_is_taken_does_not_keep_the_others_away() {
+    let store = Store::memory();
+    let open = || store.builder().collection(NAMED).index(BY_NAME).connect();
+    let (db, other) = (open().await.unwrap(), open().await.unwrap());
+    let session = db.session(TTL).on_loss(OnLoss::Reestablish).open().await.unwrap();
+    let lease = live(&session);
+    session.put(NAMED, "a", Bytes::from("ann")).await.unwrap();
+    session.put(NAMED, "b", Bytes::from("bob")).await.unwrap();
+    store.backend.lease_revoke(lease).await.unwrap();
+    other.fresh().await.unwrap();
+    put_named(&other, LeaseId::NONE, &[("c", "ann")]).await;
+    assert_eq!(taken_anew(&session, lease).await, ["/t/named/a"]);
+    assert!(store.get("/t/named/a").await.is_none());
+    assert_eq!(metadata_of(&db, NAMED, "b").unwrap().lease, live(&session));
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_exchanged_index_keys_are_put_again_together() {
+    let store = Store::memory();
+    let gate = Gate::new(&store);
+    let db = gate.builder().collection(NAMED).index(BY_NAME).connect().await.unwrap();
+    let session = db.session(TTL).on_loss(OnLoss::Reestablish).open().await.unwrap();
+    let lease = live(&session);
+    let put = async |first: usize, last: usize| {
+        let put = session.transact(|txn, lease| {
+            for index in first..last {
+                // More than fit into one transaction.
+                let (key, name) = (format!("{index:03}"), format!("name {index}"));
+                txn.put_with_lease(NAMED, key, Bytes::from(name), lease)?;
+            }
+            Ok::<_, Error>(())
+        });
+        put.await.unwrap();
+    };
+    for first in (0..200).step_by(50) {
+        put(first, first + 50).await;
+    }
+    let exchange = session.transact(|txn, lease| {
+        txn.put_with_lease(NAMED, "000", Bytes::from("name 199"), lease)?;
+        txn.put_with_lease(NAMED, "199", Bytes::from("name 0"), lease)
+    });
+    exchange.await.unwrap();
+    // A backup from before the exchange.
+    let restored = Store::memory();
+    restored.backend.lease_grant(lease, 60).await.unwrap();
+    let old = restored.builder().collection(NAMED).index(BY_NAME).connect().await.unwrap();
+    put_named(&old, lease, &[("000", "name 0"), ("199", "name 199")]).await;
+    gate.pretend_cluster(7);
+    gate.swap_store(&restored);
+    gate.cut_watches();
+    assert!(taken_anew(&session, lease).await.is_empty());
+    assert_eq!(restored.get("/t/named/000").await.unwrap(), "name 199");
+    assert_eq!(restored.get("/t/named/199").await.unwrap(), "name 0");
+    for key in ["000", "100", "199"] {
+        assert_eq!(metadata_of(&db, NAMED, key).unwrap().lease, live(&session));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_that_the_store_refuses_for_good_does_not_keep_the_others_away() {
+    let (_store, gate, db) = gated().await;
+    let session = db.session(TTL).on_loss(OnLoss::Reestablish).open().await.unwrap();
+    let lease = live(&session);
+    for index in 0..20 {
+        let size = if index == 7 || index == 13 { 9_000 } else { 10 };
+        session.put(RAW, format!("{index:02}"), Bytes::from(vec![b'x'; size])).await.unwrap();
+    }
+    let mut smaller = Store::memory();
+    let limited = MemKv::builder().with_max_request_bytes(6_000).build();
+    smaller.backend = Arc::new(limited);
+    smaller.backend.lease_grant(lease, 60).await.unwrap();
+    gate.pretend_cluster(7);
+    gate.swap_store(&smaller);
+    gate.cut_watches();
+    assert_eq!(taken_anew(&session, lease).await, ["/t/07", "/t/13"]);
+    assert_eq!(db.fresh().await.unwrap().len(), 18);
+    assert_eq!(metadata(&db, "19").unwrap().lease, live(&session));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn key_that_was_put_while_the_lease_was_lost_is_put_again() {
     let (store, gate, db) = gated().await;
@@ -357,9 +548,10 @@ async fn key_that_was_put_while_the_lease_was_lost_is_put_again() {
     within("lost", session.lost()).await;
     gate.release_answers();
     within("put", putting).await.unwrap().unwrap();
-    let renewed = || metadata(&db, "a").is_some_and(|now| now.lease != lease);
-    until("put again", renewed).await;
-    assert_eq!(metadata(&db, "a").unwrap().lease, live(&session));
+    let renewed = || session.lease().is_some_and(|now| now != lease);
+    until("established anew", renewed).await;
+    let hangs = || metadata(&db, "a").is_some_and(|now| Some(now.lease) == session.lease());
+    until("put again", hangs).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,7 +18,8 @@ pub(crate) struct Args {
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
 
-    /// What this replica is called among those on the same store [default: where it listens]
+    /// What this replica is called among those on the same store; with its lease, if another one
+    /// is called so [default: where it listens]
     #[arg(long)]
     pub(crate) name: Option<String>,
 

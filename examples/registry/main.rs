@@ -106,7 +106,10 @@ async fn serve(args: &Args, db: &Db, stop: Stop) -> Result<(), BoxError> {
         .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     let address = listener.local_addr()?;
     let name = args.name.clone().unwrap_or_else(|| address.to_string());
-    let session = replicas::announce(db, &name, address).await?;
+    let (session, listed) = replicas::announce(db, &name, address).await?;
+    if listed != name {
+        eprintln!("the name {name} is taken: this replica is listed as {listed}");
+    }
     println!("listening on http://{address}, {} keys from {}", db.snapshot().len(), args.url);
     hints::print(address);
     let app = App::new(db.clone(), args, stop.clone());

@@ -75,7 +75,9 @@ impl Db {
 /// outcome is never tried again. (With
 /// [`Builder::commit_markers`](crate::Builder::commit_markers) it becomes a known one.) Should a
 /// chunk of unknown outcome be applied late, after its keys were given again and written, it does
-/// nothing: every chunk is guarded by the revisions of its keys.
+/// nothing, as long as they are there: every chunk is guarded by the revisions of its keys. A chunk
+/// of keys that were all absent is guarded by their absence alone: if they were written and deleted
+/// again meanwhile, it puts them once more.
 ///
 /// # Cancel safety
 ///

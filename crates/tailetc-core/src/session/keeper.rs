@@ -134,7 +134,9 @@ impl Keeper {
                 Ok(Ok(Some(renewed))) => {
                     held = Held { sent, ttl: seconds_of(renewed.ttl_seconds), ..held };
                     due = sent + self.interval(held.ttl);
-                    self.set_deadline(held);
+                    if !self.set_deadline(held) {
+                        return LeaseLoss::NotRenewed;
+                    }
                 }
                 Ok(Ok(None)) => return LeaseLoss::Gone,
                 failed => {
@@ -209,11 +211,17 @@ impl Keeper {
         self.inner.status.send_modify(|status| status.state = state);
     }
 
-    fn set_deadline(&self, held: Held) {
+    /// False if the deadline has passed: by then somebody may have been told that the lease is lost.
+    fn set_deadline(&self, held: Held) -> bool {
+        let mut is_in_time = false;
         self.inner.status.send_if_modified(|status| {
-            (status.ttl, status.deadline) = (held.ttl, held.deadline());
+            is_in_time = Instant::now() < status.deadline;
+            if is_in_time {
+                (status.ttl, status.deadline) = (held.ttl, held.deadline());
+            }
             false
         });
+        is_in_time
     }
 }
 

@@ -1,17 +1,16 @@
-//! What a session has put, and putting it again.
+//! What a session has put.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Inner;
-use crate::txn::{Prepared, Room, is_too_large};
-use crate::{Db, Error, Key, LeaseId};
+use crate::txn::{Prepared, Room};
+use crate::{Key, LeaseId};
 
 /// The keys of a session that is to be established anew.
 #[derive(Debug)]
 pub(super) struct Keys {
     held: BTreeMap<Key, Held>,
-    /// What others hold by now.
+    /// What could not be put again: others hold it, or the store refuses it.
     taken: BTreeSet<Key>,
     /// All leases that this session ever had: a key that hangs on one of them is still its own.
     leases: Vec<LeaseId>,
@@ -23,6 +22,12 @@ struct Held {
     /// On which it was put last.
     lease: LeaseId,
 }
+
+/// What was remembered of the keys that a transaction writes, while it is not known what becomes of
+/// it. Dropped, it is forgotten: of a write that may be applied, neither what it puts nor what was
+/// there before can be put again.
+#[derive(Debug, Default)]
+pub(super) struct Aside(Vec<Held>);
 
 impl Keys {
     pub(super) fn new(lease: LeaseId) -> Self {
@@ -50,8 +55,17 @@ impl Keys {
         self.taken()
     }
 
-    /// Takes note of keys that others hold.
-    fn give_up(&mut self, keys: Vec<Key>) {
+    pub(super) fn set_aside(&mut self, written: &[(Prepared, LeaseId)]) -> Aside {
+        Aside(written.iter().filter_map(|(write, _)| self.held.remove(&write.key)).collect())
+    }
+
+    /// After a transaction that was certainly not applied.
+    pub(super) fn put_back(&mut self, aside: &mut Aside) {
+        self.held.extend(aside.0.drain(..).map(|held| (held.put.key.clone(), held)));
+    }
+
+    /// Takes note of keys that cannot be put again.
+    pub(super) fn give_up(&mut self, keys: impl IntoIterator<Item = Key>) {
         for key in keys {
             self.held.remove(&key);
             self.taken.insert(key);
@@ -62,51 +76,25 @@ impl Keys {
         self.taken.iter().cloned().collect()
     }
 
-    /// Keys that do not hang on `lease`, as many as there is room for.
-    fn stale(&self, lease: LeaseId, mut room: Room) -> Vec<Prepared> {
-        let stale = self.held.values().filter(|held| held.lease != lease);
+    /// Keys that do not hang on `lease`, as many as there is room for; those named `first` before
+    /// the others.
+    pub(super) fn stale(
+        &self,
+        lease: LeaseId,
+        first: &BTreeSet<Key>,
+        mut room: Room,
+    ) -> Vec<Prepared> {
+        let named = first.iter().filter_map(|key| self.held.get(key));
+        let others = self.held.iter().filter(|(key, _)| !first.contains(*key)).map(|(_, put)| put);
+        let stale = named.chain(others).filter(|held| held.lease != lease);
         stale.map(|held| &held.put).take_while(|put| room.take(put)).cloned().collect()
     }
 
-    fn are_ours(&self, lease: LeaseId) -> bool {
-        self.leases.contains(&lease)
+    pub(super) fn is_stale(&self, lease: LeaseId, key: &Key) -> bool {
+        self.held.get(key).is_some_and(|held| held.lease != lease)
     }
-}
 
-impl Inner {
-    /// Puts everything that does not hang on `lease` again with it, where the key is absent or
-    /// still the session's.
-    pub(super) async fn restore(&self, db: &Db, lease: LeaseId) -> Result<(), Error> {
-        let mut most = usize::MAX;
-        loop {
-            let _writing = self.writing.lock().await;
-            let stale = self.keys().stale(lease, Room::new(db.shared(), most));
-            if stale.is_empty() {
-                return Ok(());
-            }
-            let (mut taken, mut written) = (Vec::new(), Vec::new());
-            let run = db.transact(|txn| {
-                taken.clear();
-                for put in &stale {
-                    match txn.lease_of(&put.key) {
-                        Some(other) if !self.keys().are_ours(other) => taken.push(put.key.clone()),
-                        _ => txn.write_prepared(put, lease)?,
-                    }
-                }
-                written = txn.prepared();
-                Ok::<_, Error>(())
-            });
-            match run.await {
-                Err(error) if is_too_large(&error) && stale.len() > 1 => {
-                    most = stale.len() / 2;
-                    continue;
-                }
-                Err(error) if error.committed().is_none() => return Err(error),
-                _ => {}
-            }
-            let mut keys = self.keys();
-            keys.remember(lease, written);
-            keys.give_up(taken);
-        }
+    pub(super) fn are_ours(&self, lease: LeaseId) -> bool {
+        self.leases.contains(&lease)
     }
 }

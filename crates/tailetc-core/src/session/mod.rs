@@ -14,6 +14,7 @@
 mod builder;
 mod keeper;
 mod keys;
+mod restore;
 mod states;
 
 use std::fmt;
@@ -24,7 +25,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
 pub use self::builder::SessionBuilder;
-use self::keys::Keys;
+use self::keys::{Aside, Keys};
 use self::states::Status;
 pub use self::states::{LeaseLoss, OnLoss, SessionState, SessionStates};
 use crate::backend::BackendErrorKind;
@@ -64,6 +65,14 @@ use crate::{Codec, Collection, Commit, Db, Error, LeaseId, Txn};
 /// [`transact`](Self::transact) fail. What comes then is [`OnLoss`]. A lease that was lost is never
 /// renewed again; if the store still has it, it ends there by itself, within its time.
 ///
+/// A lease that the store ends *early* (an operator has revoked it) is known to be lost with the
+/// next renewal, or the next put with it: up to a third of its time later. Its keys are gone from
+/// the copy sooner than that: who must know at once watches them.
+///
+/// A request of unknown outcome that puts keys again, or for the first time, and arrives late, does
+/// nothing while these keys are there: it is guarded by their revisions. If they were written and
+/// deleted again meanwhile, it puts them once more, until its lease ends.
+///
 /// A program that acts on the strength of a key (a leader) stops when the session is lost; and
 /// because it may be asleep at that moment, each of its transactions reads that key, so that none
 /// is committed any more once the key is gone.
@@ -93,8 +102,8 @@ struct Inner {
     status: watch::Sender<Status>,
     /// A `std` lock, held for memory work only.
     keys: Mutex<Keys>,
-    /// Held by whoever writes keys of the session, so that what is remembered of each is what was
-    /// written last.
+    /// Held by whoever writes keys of a session that remembers them, so that what is remembered of
+    /// each is what was written last.
     writing: tokio::sync::Mutex<()>,
     /// The lease may have ended: renew it now.
     suspected: Notify,
@@ -129,16 +138,22 @@ impl Session {
     }
 
     /// Returns when the lease that is alive now is lost or ended, also if another one has taken its
-    /// place meanwhile; at once if none is alive.
+    /// place meanwhile; at once if none is alive. By the clock, as [`state`](Self::state) is: also
+    /// when the session's task has no turn, or was ended with its runtime.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub async fn lost(&self) {
         let Some(lease) = self.lease() else { return };
         let mut status = self.inner.status.subscribe();
-        // The sender lives in `self`.
-        let _ = status.wait_for(|status| !status.state.is_live_with(lease)).await;
+        while self.inner.status.borrow().now().is_live_with(lease) {
+            states::changed(&mut status, true).await;
+        }
     }
 
     /// Puts a key that hangs on the session's lease: see [`transact`](Self::transact).
@@ -184,8 +199,9 @@ impl Session {
     /// [`Txn::put_with_lease`]. The next attempt may have another lease.
     ///
     /// With [`OnLoss::Reestablish`] the session remembers what the transaction puts with the lease,
-    /// to put it again, and forgets the other keys that it writes. Transactions of one session run
-    /// one after another.
+    /// to put it again, and forgets the other keys that it writes. Transactions of such a session
+    /// run one after another, and not while its keys are put again: a future that is neither polled
+    /// nor dropped holds up both.
     ///
     /// ```
     /// # use tailetc_core::{Bytes, Error, RAW, Session};
@@ -204,23 +220,32 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// As for [`Txn::commit`]. What is not known to be committed (the future was dropped, or the
-    /// outcome is unknown) is not remembered; if it was applied, it ends with the lease.
+    /// As for [`Txn::commit`]. Once the future was dropped, or if the outcome is unknown, nothing is
+    /// remembered of the keys that it was to write, neither what it put nor what was there before:
+    /// to put that again might undo what was applied. They end with the lease and are not put again,
+    /// until the session writes them anew.
     ///
     /// # Errors
     ///
-    /// [`Error::LeaseLost`] if the lease is not alive; those of [`Db::transact`].
+    /// [`Error::LeaseLost`] if the lease is not alive, as far as is known here, or the store does
+    /// not know it any more; those of [`Db::transact`].
     pub async fn transact<T, E: From<Error>>(
         &self,
         mut body: impl FnMut(&mut Txn, LeaseId) -> Result<T, E>,
     ) -> Result<(T, Commit), E> {
         self.inner.live_lease()?;
-        let _writing = self.inner.writing.lock().await;
-        let (mut under, mut written) = (LeaseId::NONE, Vec::new());
+        let _writing = match self.inner.on_loss {
+            OnLoss::Reestablish => Some(self.inner.writing.lock().await),
+            OnLoss::Stop => None,
+        };
+        let (mut under, mut written, mut aside) = (LeaseId::NONE, Vec::new(), Aside::default());
         let run = self.db.transact(|txn| {
+            // An attempt before this one was not applied.
+            self.inner.keys().put_back(&mut aside);
             under = self.inner.live_lease()?;
             let value = body(txn, under).map_err(Failure::Body)?;
             written = txn.prepared();
+            aside = self.inner.keys().set_aside(&written);
             Ok::<_, Failure<E>>(value)
         });
         match run.await {
@@ -230,13 +255,17 @@ impl Session {
             }
             Err(Failure::Body(error)) => Err(error),
             Err(Failure::Db(error)) => {
+                let has_ended = error.backend_kind() == Some(BackendErrorKind::LeaseNotFound);
+                let is_sole = has_ended && names_only(&written, under);
                 if error.committed().is_some() {
                     self.inner.remember(under, written);
+                } else if !error.is_outcome_unknown() {
+                    self.inner.keys().put_back(&mut aside);
                 }
-                if error.backend_kind() == Some(BackendErrorKind::LeaseNotFound) {
+                if has_ended {
                     self.inner.suspected.notify_one();
                 }
-                Err(error.into())
+                Err(if is_sole { self.inner.lost_lease(under) } else { error }.into())
             }
         }
     }
@@ -266,11 +295,13 @@ impl Inner {
         let status = self.status.borrow();
         match status.now() {
             SessionState::Live { lease, .. } => Ok(lease),
-            SessionState::Lost { lease, .. } => {
-                Err(Error::LeaseLost { lease, returns: self.on_loss == OnLoss::Reestablish })
-            }
+            SessionState::Lost { lease, .. } => Err(self.lost_lease(lease)),
             SessionState::Ended => Err(Error::LeaseLost { lease: status.lease, returns: false }),
         }
+    }
+
+    fn lost_lease(&self, lease: LeaseId) -> Error {
+        Error::LeaseLost { lease, returns: self.on_loss == OnLoss::Reestablish }
     }
 
     /// Takes note of a committed transaction.
@@ -292,6 +323,12 @@ impl Inner {
     fn keys(&self) -> MutexGuard<'_, Keys> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the lease is the only one that the writes put keys with.
+fn names_only(written: &[(Prepared, LeaseId)], lease: LeaseId) -> bool {
+    let mut leases = written.iter().map(|(_, of)| *of).filter(|of| *of != LeaseId::NONE).peekable();
+    leases.peek().is_some() && leases.all(|of| of == lease)
 }
 
 /// Whose error ended a transaction.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{Key, LeaseId};
 
@@ -34,8 +34,10 @@ pub enum SessionState {
     Live {
         /// The lease.
         lease: LeaseId,
-        /// The keys that were the session's and were somebody else's when it was established anew:
-        /// whole keys, in order. A key leaves this list when the session writes it again.
+        /// The keys that were the session's and could not be put again when it was established
+        /// anew, because the key, or an index key of its value in a unique index, was somebody
+        /// else's by then, or the store refused it for good: whole keys, in order. A key leaves
+        /// this list when the session writes it again.
         taken: Arc<[Key]>,
     },
     /// The lease is gone, or may be.
@@ -93,17 +95,37 @@ impl SessionStates {
     /// # Cancel safety
     ///
     /// Cancel safe.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub async fn next(&mut self) -> Option<SessionState> {
         if self.given == Some(SessionState::Ended) {
             return None;
         }
-        let given = self.given.as_ref();
-        let changed = self.status.wait_for(|status| Some(&status.state) != given).await;
-        // A task that its runtime has ended says nothing any more.
-        let state = changed.map_or(SessionState::Ended, |status| status.state.clone());
-        self.given = Some(state.clone());
-        Some(state)
+        loop {
+            let now = self.status.borrow_and_update().now();
+            let is_live = now.is_live();
+            if self.given.as_ref() != Some(&now) {
+                return self.given.insert(now).clone().into();
+            }
+            if !changed(&mut self.status, is_live).await {
+                // The session is gone, and its runtime has ended the task.
+                return self.given.insert(SessionState::Ended).clone().into();
+            }
+        }
     }
+}
+
+/// Waits until there may be another state than the one that was seen, which was alive or not; by
+/// the clock, too. False if there never will be.
+pub(super) async fn changed(status: &mut watch::Receiver<Status>, was_live: bool) -> bool {
+    if !was_live {
+        return status.changed().await.is_ok();
+    }
+    // It is moved without a word, but never once it has passed.
+    let deadline = status.borrow().deadline;
+    timeout_at(deadline, status.changed()).await.unwrap_or(Ok(())).is_ok()
 }
 
 /// The state, with what the task knows.
