@@ -5,6 +5,7 @@
 
 mod gate;
 mod replica;
+pub(crate) mod session;
 mod store;
 
 use std::future::Future;
