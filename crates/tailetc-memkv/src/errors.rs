@@ -86,19 +86,10 @@ pub(crate) fn lease_ttl_too_large() -> BackendError {
     BackendError::new(Kind::LeaseTtlTooLarge, "etcdserver: too large lease TTL")
 }
 
-/// Not one of etcd's: its servers panic at the request, after it is in the log.
-pub(crate) fn crashes_servers() -> BackendError {
+/// Not one of etcd's.
+pub(crate) fn kept_of_deleted() -> BackendError {
     BackendError::new(
         Kind::InvalidRequest,
-        "memkv: refused, it would crash an etcd server: the transaction deletes a key and then \
-         puts it with ignore_value or ignore_lease",
-    )
-}
-
-/// Not one of etcd's: its servers up to 3.5 panic at the request.
-pub(crate) fn fatal_sort_target() -> BackendError {
-    BackendError::new(
-        Kind::InvalidRequest,
-        "memkv: refused, it would crash an etcd server: the sort target is unknown",
+        "memkv: ignore_value or ignore_lease of a key that the transaction deletes",
     )
 }

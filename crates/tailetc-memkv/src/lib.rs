@@ -61,11 +61,9 @@
 //!
 //! - There is one member, which never fails: no elections, no stale reads, no lost answers, no
 //!   authentication, no compaction that nobody asked for.
-//! - Some requests end a real server. A transaction that deletes a key by a range without end and
-//!   then puts it with `ignore_value` or `ignore_lease` is refused as
-//!   [`InvalidRequest`](tailetc_core::backend::BackendErrorKind::InvalidRequest). A transaction that
-//!   deletes a key by such a range and then puts it, compacted at its very revision, makes servers
-//!   since 3.4.34 and 3.5.16 end when the key is next read; here the key is kept.
+//! - Some released servers do not survive everything. What etcd does not name, and keeping
+//!   something of a key that the same transaction deletes, is refused as
+//!   [`InvalidRequest`](tailetc_core::backend::BackendErrorKind::InvalidRequest).
 //! - A lease expires exactly at its time; a server takes up to half a second more.
 //! - A watch that begins in the past catches up when it is asked for, not in the background.
 //! - Unsolicited progress comes without the server's jitter.

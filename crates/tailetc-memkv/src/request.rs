@@ -37,11 +37,10 @@ pub(crate) enum Op {
 pub(crate) enum Malformed {
     /// An operation that is none of the four.
     Unset,
-    /// A range with a key and an unknown sort order or target, from a version that refuses it
-    /// ([`EtcdVersion::refuses_unknown_sort`](crate::EtcdVersion::refuses_unknown_sort)).
+    /// A range with a key and an unknown sort target, or an unknown sort order of a version that
+    /// refuses it
+    /// ([`EtcdVersion::refuses_unknown_order`](crate::EtcdVersion::refuses_unknown_order)).
     SortOption,
-    /// A range with a key and an unknown sort target, from a version that it would end.
-    FatalSortTarget,
 }
 
 impl Malformed {
@@ -49,7 +48,6 @@ impl Malformed {
         match self {
             Self::Unset => errors::unset_op(),
             Self::SortOption => errors::invalid_sort_option(),
-            Self::FatalSortTarget => errors::fatal_sort_target(),
         }
     }
 }

@@ -41,14 +41,13 @@ impl EtcdVersion {
 
 /// Where transactions and ranges differ.
 impl EtcdVersion {
-    /// Whether a range with an unknown sort order or target is refused, instead of ignoring the
-    /// one and ending the server by the other (`server/etcdserver/api/v3rpc/key.go`,
-    /// `checkRangeRequest`).
+    /// Whether a range with an unknown sort order is refused, instead of ignoring the order
+    /// (`server/etcdserver/api/v3rpc/key.go`, `checkRangeRequest`).
     #[cfg_attr(
         not(any(test, feature = "grpc")),
         expect(dead_code, reason = "nothing but the wire can say it")
     )]
-    pub(crate) fn refuses_unknown_sort(self) -> bool {
+    pub(crate) fn refuses_unknown_order(self) -> bool {
         self.since(&[(6, 0)])
     }
 
@@ -252,7 +251,7 @@ mod tests {
     fn rules_begin_with_their_release() {
         type Rule = fn(EtcdVersion) -> bool;
         let rules: [(Rule, &[(u16, u16)]); 10] = [
-            (EtcdVersion::refuses_unknown_sort, &[(6, 0)]),
+            (EtcdVersion::refuses_unknown_order, &[(6, 0)]),
             (EtcdVersion::checks_txn_in_one_pass, &[(6, 0)]),
             (EtcdVersion::checks_lease_before_key_in_txn, &[(7, 0)]),
             (EtcdVersion::keys_only_has_no_lease, &[(7, 0)]),

@@ -134,16 +134,16 @@ impl Chronicle {
     pub(crate) async fn compact(&mut self, keep: i64) -> Result<(), Failure> {
         let present = self.catch_up().await?;
         let mut to = Revision::new(present.get() - keep);
-        while self.rewrites_a_key(to) {
+        while self.changes_a_key_twice(to) {
             to = Revision::new(to.get() - 1);
         }
         self.store.compact(to).await?;
         Ok(())
     }
 
-    /// Whether a revision deletes a key and puts it again. By a compaction to just that revision
-    /// 3.5.30 loses the key's value, and ends when it is read (etcd issue 22376).
-    fn rewrites_a_key(&self, at: Revision) -> bool {
+    /// Whether a key was changed more than once in this revision. Some released servers do not
+    /// survive everything.
+    fn changes_a_key_twice(&self, at: Revision) -> bool {
         let revisions = self.histories.last().map_or(&[][..], |history| &history.revisions);
         let index = revisions.binary_search_by_key(&at, |(revision, _)| *revision);
         let events = index.ok().and_then(|index| revisions.get(index)).map(|(_, events)| events);

@@ -1,6 +1,6 @@
 //! Watch streams of one side, with what has come of them and what is still to come.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use etcd_client::proto::{PbEvent, PbWatchRequest, PbWatchResponse};
@@ -248,16 +248,12 @@ impl Spy {
         &self.log
     }
 
-    /// Whether a key was deleted and then put in this revision. A real server loses it when it
-    /// compacts at the very revision, and ends when it is read
-    /// (`server/storage/mvcc/key_index.go`, `doCompact`).
-    pub(super) fn has_put_again(&self, revision: i64) -> bool {
+    /// Whether a key was changed more than once in this revision.
+    pub(super) fn changes_a_key_twice(&self, revision: i64) -> bool {
         let changes: Vec<_> =
             self.log.iter().filter(|change| change.revision == revision).collect();
-        changes.iter().enumerate().any(|(at, deleted)| {
-            let is_put = |later: &&Change| !later.is_delete && later.key == deleted.key;
-            deleted.is_delete && changes[at..].iter().any(is_put)
-        })
+        let keys: BTreeSet<_> = changes.iter().map(|change| &change.key).collect();
+        keys.len() < changes.len()
     }
 
     pub(super) fn has_seen(&self, revision: i64) -> bool {

@@ -18,7 +18,7 @@ impl World {
             Action::Put(put) => Call::Put(self.put_request(put, true)),
             Action::Range(range) => Call::Range(self.range_request(range)),
             Action::Delete(delete) => Call::Delete(delete_request(delete)),
-            Action::Txn(txn) => Call::Txn(self.txn_request(txn, is_safe(txn))),
+            Action::Txn(txn) => Call::Txn(self.txn_request(txn, may_keep(txn))),
             Action::Compact { revision, physical } => Call::Compact(PbCompactionRequest {
                 revision: self.rev(*revision),
                 physical: *physical,
@@ -67,7 +67,7 @@ impl World {
             limit: range.limit,
             revision: self.rev(range.revision),
             sort_order: range.sort_order,
-            // Another target ends the process of a real server.
+            // Programs name no other target.
             sort_target: range.sort_target.clamp(0, 4),
             serializable: range.serializable,
             keys_only: range.keys_only,
@@ -129,12 +129,12 @@ fn delete_request(delete: &Delete) -> PbDeleteRequest {
     }
 }
 
-/// Whether a put of this transaction may ignore the value or the lease. A real server ends when
-/// the key it takes them from was deleted, earlier in the transaction, with an open range.
-fn is_safe(txn: &Txn) -> bool {
+/// Whether a put of this transaction may ignore the value or the lease: programs keep nothing of
+/// what they delete.
+fn may_keep(txn: &Txn) -> bool {
     txn.success.iter().chain(&txn.failure).all(|op| match op {
         Op::Delete(delete) => delete.end != "\0",
-        Op::Txn(txn) => is_safe(txn),
+        Op::Txn(txn) => may_keep(txn),
         Op::Unset | Op::Put(_) | Op::Range(_) => true,
     })
 }

@@ -142,7 +142,5 @@ mod tests {
         refused_txn(&txn(vec![unset(), put("").into()]), errors::unset_op());
         let nested = txn(vec![Op::Txn(txn(vec![malformed(Malformed::SortOption)])), unset()]);
         refused_txn(&nested, errors::invalid_sort_option());
-        let fatal = txn(vec![malformed(Malformed::FatalSortTarget)]);
-        refused_txn(&fatal, errors::fatal_sort_target());
     }
 }

@@ -104,9 +104,9 @@ impl Store {
         }
     }
 
-    /// The keys that were deleted at `revision`, also those put again at it: where deletions at a
-    /// compaction outlast it, a server takes the generation that ended for the one in force
-    /// (`server/storage/mvcc/key_index.go`, `keep`).
+    /// The keys that were deleted at `revision`, also those put again at it: a server's hash leaves
+    /// them out where deletions at a compaction outlast it (`server/storage/mvcc/key_index.go`,
+    /// `keep`).
     fn ended_at(&self, revision: Revision) -> HashSet<&Bytes> {
         if !self.options.imitate.keeps_deletions_when_compacted() {
             return HashSet::new();

@@ -31,7 +31,7 @@ impl Store {
         }
         let plan = Plan::decide(request, &|compare| self.holds(compare));
         self.check_plan(&plan)?;
-        check_survivable(&plan, &mut Vec::new())?;
+        check_kept_of_deleted(&plan, &mut Vec::new())?;
         let mut write = Write::begin(self);
         let responses = write.run(&plan);
         write.commit();
@@ -96,9 +96,8 @@ fn visit(
     })
 }
 
-/// Refuses to keep something of a key that an earlier step deletes. Only deletes without an end get
-/// this far; `deleted` are the ranges so far.
-fn check_survivable<'a>(
+/// Refuses to keep something of a key that an earlier step deletes; `deleted` are the ranges so far.
+fn check_kept_of_deleted<'a>(
     plan: &Plan<'a>,
     deleted: &mut Vec<&'a KeyRange>,
 ) -> Result<(), BackendError> {
@@ -106,11 +105,11 @@ fn check_survivable<'a>(
         match step {
             Step::Put(put) if keeps(put) => {
                 if deleted.iter().any(|range| range.contains(&put.key)) {
-                    return Err(errors::crashes_servers());
+                    return Err(errors::kept_of_deleted());
                 }
             }
             Step::Delete(delete) => deleted.push(&delete.range),
-            Step::Txn(nested) => check_survivable(nested, deleted)?,
+            Step::Txn(nested) => check_kept_of_deleted(nested, deleted)?,
             Step::Put(_) | Step::Range(_) => {}
         }
     }
@@ -159,5 +158,35 @@ impl Write<'_> {
             deleted.clear();
         }
         DeleteResponse::new(count, deleted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tailetc_core::backend::{TxnOp, TxnRequest};
+
+    use super::*;
+
+    // X-W
+    #[test]
+    fn keeping_of_what_the_transaction_deletes_is_refused() {
+        let check = |ops: Vec<TxnOp>| {
+            let txn = Txn::from(TxnRequest::new(ops));
+            check_kept_of_deleted(&Plan::decide(&txn, &|_| true), &mut Vec::new())
+        };
+        let delete = || TxnOp::from(DeleteRequest::new(KeyRange::key("b")));
+        let keep_value = PutRequest::new("b", "").with_ignore_value();
+        let keep_lease = PutRequest::new("b", "").with_ignore_lease();
+        for put in [keep_value, keep_lease] {
+            let put = || TxnOp::from(put.clone());
+            let nested = |op: TxnOp| TxnOp::from(TxnRequest::new([op]));
+            let refusal = Err(errors::kept_of_deleted().to_string());
+            for ops in [vec![delete(), put()], vec![nested(delete()), nested(put())]] {
+                assert_eq!(check(ops).map_err(|error| error.to_string()), refusal);
+            }
+            check(vec![put(), delete()]).unwrap();
+        }
+        check(vec![delete(), PutRequest::new("b", "").into()]).unwrap();
+        check(vec![delete(), PutRequest::new("c", "").with_ignore_value().into()]).unwrap();
     }
 }

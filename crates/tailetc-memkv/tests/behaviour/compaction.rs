@@ -118,21 +118,6 @@ async fn deletion_at_the_compaction_revision_is_lost_by_old_versions() {
     }
 }
 
-// X-W, C2
-/// Servers that keep the deletion end when the key is read.
-#[tokio::test]
-async fn key_deleted_and_put_again_at_the_compaction_revision_is_kept() {
-    for version in ["3.5.1", "3.5.30", "3.7"] {
-        let store = imitating(version);
-        write(&store, "a", "1").await;
-        let reborn = TxnRequest::new([delete(KeyRange::from_key("a")), put("a", "2")]);
-        store.txn(reborn).await.unwrap();
-        store.compact(rev(3)).await.unwrap();
-        let left = read_at(&store, KeyRange::all(), 3).await.unwrap();
-        assert_eq!(left.kvs, [kv("a", "2", 3, 3, 1)], "{version}");
-    }
-}
-
 // C2, T11
 #[tokio::test]
 async fn put_deleted_again_at_the_compaction_revision_is_forgotten() {

@@ -6,9 +6,7 @@ use tailetc_core::backend::{
 };
 use tailetc_memkv::MemKv;
 
-use crate::support::{
-    assert_txn_refused, current, delete, imitating, lease, put, read, rev, write,
-};
+use crate::support::{assert_txn_refused, current, imitating, lease, put, read, rev};
 
 fn leased(key: &'static str) -> TxnOp {
     PutRequest::new(key, "").with_lease(lease(404)).into()
@@ -133,26 +131,4 @@ async fn key_put_earlier_in_the_transaction_does_not_exist_yet() {
         RangeRequest::new(KeyRange::key("a")).with_revision(rev(current(&store).await + 1));
     let request = TxnRequest::new([put("a", ""), range_at_the_new_revision.into()]);
     assert_txn_refused(&store, request, BackendErrorKind::FutureRevision).await;
-}
-
-// X-W
-#[tokio::test]
-async fn request_that_crashes_servers_is_refused() {
-    let store = MemKv::new();
-    write(&store, "b", "v").await;
-    let ignore_lease = PutRequest::new("b", "").with_ignore_lease();
-    for put in [kept("b"), ignore_lease.into()] {
-        let request = TxnRequest::new([delete(KeyRange::from_key("a")), put.clone()]);
-        assert_txn_refused(&store, request, BackendErrorKind::InvalidRequest).await;
-        let first = TxnRequest::new([delete(KeyRange::from_key("a"))]);
-        let request = TxnRequest::new([first.into(), TxnRequest::new([put]).into()]);
-        assert_txn_refused(&store, request, BackendErrorKind::InvalidRequest).await;
-    }
-    assert_eq!(read(&store, "b").await.unwrap().value, "v");
-
-    let refused_by_servers =
-        TxnRequest::new([delete(KeyRange::from_key("a")), kept("b"), leased("c")]);
-    assert_txn_refused(&store, refused_by_servers, BackendErrorKind::LeaseNotFound).await;
-    let harmless = TxnRequest::new([kept("b"), delete(KeyRange::from_key("a"))]);
-    assert!(store.txn(harmless).await.is_ok());
 }

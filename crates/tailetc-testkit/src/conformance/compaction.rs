@@ -198,8 +198,7 @@ pub async fn compaction_keeps_pairs_written_long_before(backend: Arc<dyn KvBacke
 }
 
 /// Of a key that was written and deleted in one transaction the last word counts, after a
-/// compaction as before. (No case compacts exactly the revision of a transaction that deleted a key
-/// and then put it: etcd from 3.4.34 and 3.5.16 on loses the pair, and ends when it is read.)
+/// compaction as before.
 ///
 /// Rules: C2, C3, T11.
 pub async fn compaction_after_a_txn_that_replaces_a_key_keeps_its_last_state(

@@ -9,8 +9,7 @@ use crate::version::EtcdVersion;
 
 /// # Errors
 ///
-/// A sort order or target that the release refuses, or dies of. A missing key comes before it, and
-/// is left to the store.
+/// A sort order or target that is refused. A missing key comes before it, and is left to the store.
 pub(in crate::grpc) fn range(
     pb: PbRangeRequest,
     version: EtcdVersion,
@@ -19,8 +18,7 @@ pub(in crate::grpc) fn range(
     let (target, order) = match sort {
         Some(sort) => sort,
         None if pb.key.is_empty() => Default::default(),
-        None if version.refuses_unknown_sort() => return Err(Malformed::SortOption),
-        None => return Err(Malformed::FatalSortTarget),
+        None => return Err(Malformed::SortOption),
     };
     let range = KeyRange::from_wire(pb.key, pb.range_end);
     let mut request = RangeRequest::new(range).with_sort(target, order);
@@ -49,7 +47,7 @@ fn sort(target: i32, order: i32, version: EtcdVersion) -> Option<(SortTarget, So
         0 => Some((target, SortOrder::None)),
         1 => Some((target, SortOrder::Ascend)),
         2 => Some((target, SortOrder::Descend)),
-        _ if version.refuses_unknown_sort() => None,
+        _ if version.refuses_unknown_order() => None,
         // Everything is fetched as if it were to be sorted, and then is not: key order.
         _ => Some((SortTarget::Key, SortOrder::Ascend)),
     }
