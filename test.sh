@@ -1,20 +1,24 @@
 #!/usr/bin/env bash
 # Runs the tests. On a fresh Debian it needs only Rust and git: it installs what is missing
-# (protoc with apt, three etcd servers into target/tools) and says so.
+# (protoc with apt, etcd servers into target/tools) and says so. The newer servers are built with
+# Go, and left out where there is none.
 set -euo pipefail
 
 usage() {
     cat <<'TEXT'
 usage: ./test.sh [command]
 
-  (none)          everything: memory, memkv, etcd, fidelity, mutants, and a little chaos
+  (none)          everything: memory, memkv, etcd, fidelity, mutants, and a little chaos; with the
+                  servers 3.4, 3.5.1 and 3.5 (its newest), and, where there is Go to build them, 3.6
+                  and 3.7. Without Go it says at its end what it has left out
   memory          what needs no server: the workspace without tailetc-etcd, tailetc-fidelity and
                   tailetc-chaos; needs only Rust
-  etcd            what needs a server, with each of the three
-  etcd <which>    the same with one: 3.4, 3.5.1, newest, a version in target/tools, or the path of
-                  an etcd binary with etcdctl beside it
-  fidelity        TAILETC_PROGRAMS random programs on memkv and on each of the three servers, which
-                  must answer alike (default 600); that memkv's deliberate mistakes are seen
+  etcd            what needs a server, with each of them
+  etcd <which>    the same with one: 3.4, 3.5.1, 3.5, 3.6, 3.7, newest (of these), 3.8 (an alpha), a
+                  version in target/tools, or the path of an etcd binary with etcdctl beside it,
+                  and etcdutl from 3.6 on
+  fidelity        TAILETC_PROGRAMS random programs on memkv and on each of the servers, which must
+                  answer alike (default 600); that memkv's deliberate mistakes are seen
   fidelity <which>  the same with one of the servers
   memkv           what needs a server, with the binary memkv in its place; etcdctl is the newest's
   simulate        the deterministic simulation, optimised: TAILETC_SEEDS=N (default 1,000) seeds of
@@ -22,10 +26,11 @@ usage: ./test.sh [command]
                   TAILETC_SEED=x alone, with its trace. docs/testing.md has more
   mutants         that the simulation finds each of the defects in tests/mutants, within
                   TAILETC_SEEDS seeds (300)
-  chaos [args]    a cluster of three real servers, the newest, while everything happens to it, with
-                  the arguments of the program: --minutes M, --seed S, --restores false, and what
-                  `./test.sh chaos --help` lists
-  outage [args]   a real server, the newest, that is away: --seconds S (60), twice
+  chaos [args]    a cluster of three real servers, the newest or those of TAILETC_KIND (3.6, say),
+                  while everything happens to it, with the arguments of the program: --minutes M,
+                  --seed S, --restores false, and what `./test.sh chaos --help` lists
+  outage [args]   a real server, the newest or that of TAILETC_KIND, that is away: --seconds S (60),
+                  twice
   tools           installs protoc and the servers, and runs nothing
 TEXT
 }
@@ -45,11 +50,15 @@ summary() {
     passed=$(printf '%s, ' "${DONE[@]-}")
     if [ "$status" -eq 0 ]; then
         say "PASSED: ${passed%, }"
+        if [ ${#LEFT_OUT[@]} -ne 0 ]; then
+            say "LEFT OUT, as there is no Go to build them: ${LEFT_OUT[*]}"
+        fi
     else
         say "FAILED: $NOW (passed before: ${passed%, })"
     fi
 }
 trap summary EXIT
+settle_kinds
 
 memory() {
     NOW=memory
@@ -79,7 +88,7 @@ etcd_with() {
     DONE+=("$NOW")
 }
 
-# Calls function $1 with the binary of each of the servers that are named, or of the three.
+# Calls function $1 with the binary of each of the servers that are named, or of all.
 with_each() {
     need_protoc
     local call=$1 kinds=("${@:2}") kind
@@ -162,6 +171,18 @@ data_place() {
     fi
 }
 
+# Whose clusters the tests let everything happen to: all but those with old faults of their own.
+chaos_kinds() {
+    local kind
+    CHAOS_KINDS=()
+    for kind in "${ETCD_KINDS[@]}"; do
+        case $kind in
+        3.4 | 3.5.1) ;;
+        *) CHAOS_KINDS+=("$kind") ;;
+        esac
+    done
+}
+
 # Everything once, with the binary $1.
 some_chaos_with() {
     NOW="chaos on $(etcd_version "$1")"
@@ -175,7 +196,7 @@ some_chaos_with() {
 chaos_program() {
     NOW="chaos $*"
     need_protoc
-    need_etcd newest
+    need_etcd "${TAILETC_KIND:-newest}"
     TMPDIR=$(data_place) TAILETC_ETCD=$TOOLS/etcd-$ETCD_VERSION/etcd \
         cargo run --release -p tailetc-chaos -- "$@"
     DONE+=("$NOW")
@@ -205,7 +226,8 @@ all)
     memkv
     with_each etcd_with
     with_each fidelity_with
-    with_each some_chaos_with newest
+    chaos_kinds
+    with_each some_chaos_with "${CHAOS_KINDS[@]}"
     mutants
     ;;
 memory) memory ;;

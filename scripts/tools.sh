@@ -83,8 +83,8 @@ installed_etcd() {
     [ -n "$newest" ] && printf '%s\n' "$newest"
 }
 
-# Moves etcd and etcdctl from directory $1 to target/tools/etcd-<version>; the version must begin
-# with $2. Sets ETCD_VERSION.
+# Moves etcd and etcdctl, and etcdutl where it is one, from directory $1 to
+# target/tools/etcd-<version>; the version must begin with $2. Sets ETCD_VERSION.
 adopt_etcd() {
     local version
     chmod +x "$1/etcd" "$1/etcdctl"
@@ -96,6 +96,9 @@ adopt_etcd() {
     esac
     mkdir -p "$TOOLS/etcd-$version"
     mv "$1/etcd" "$1/etcdctl" "$TOOLS/etcd-$version/"
+    if [ -x "$1/etcdutl" ]; then
+        mv "$1/etcdutl" "$TOOLS/etcd-$version/"
+    fi
     ETCD_VERSION=$version
     say "installed etcd $version"
 }
@@ -164,19 +167,60 @@ etcd_from_python() {
     rm -rf "$work"
 }
 
-# The servers that the tests run against, oldest first: each is the newest of its kind that can be
-# had here. Progress notifications can be relied on from 3.5.13 on, so that only the last has them.
-ETCD_KINDS=(3.4 3.5.1 newest)
+# Whether Go can build what scripts/etcd/$1 requires. A Go that is older than it asks for fetches a
+# newer one by itself, unless GOTOOLCHAIN forbids it.
+go_builds() {
+    have go && (cd "$ROOT/scripts/etcd/$1" && go version >/dev/null 2>&1)
+}
 
-# Sets ETCD_VERSION to the version of the server for $1, one of ETCD_KINDS or the beginning of a
-# version, and installs it first if need be.
+# etcd, etcdctl and etcdutl of the line $1, from the modules that scripts/etcd/$1 pins.
+etcd_from_go() {
+    local line=$1 work=$TOOLS/tmp-go-$1 program
+    go_builds "$line" || die "etcd $line is built from its Go modules, and there is no Go that \
+builds scripts/etcd/$line (go.mod says which is needed). Install Go, and run this again."
+    say "building etcd $(pinned_etcd "$line") from its Go modules"
+    rm -rf "$work"
+    mkdir -p "$work"
+    for program in server:etcd etcdctl:etcdctl etcdutl:etcdutl; do
+        (cd "$ROOT/scripts/etcd/$line" && CGO_ENABLED=0 go build -trimpath -buildvcs=false \
+            -o "$work/${program#*:}" "go.etcd.io/etcd/${program%:*}/v3") >&2 ||
+            die "etcd $line cannot be built"
+    done
+    adopt_etcd "$work" "$(pinned_etcd "$line")"
+    rm -rf "$work"
+}
+
+# The version that scripts/etcd/$1 pins.
+pinned_etcd() {
+    sed -n 's|^.*go.etcd.io/etcd/server/v3 v\([^ ]*\).*|\1|p' "$ROOT/scripts/etcd/$1/go.mod"
+}
+
+# The servers that the tests run against, oldest first. Progress notifications can be relied on
+# from 3.5.13 on, so that the first two do not have them. Those after 3.5 need Go.
+ETCD_KINDS=(3.4 3.5.1 3.5 3.6 3.7)
+GO_KINDS=(3.6 3.7)
+
+# Leaves those that need Go out of ETCD_KINDS where there is none. Sets LEFT_OUT.
+settle_kinds() {
+    local kind kinds=()
+    LEFT_OUT=()
+    for kind in "${ETCD_KINDS[@]}"; do
+        if [[ " ${GO_KINDS[*]} " == *" $kind "* ]] && ! go_builds "$kind" &&
+            ! installed_etcd "$kind." >/dev/null; then
+            LEFT_OUT+=("etcd $kind")
+        else
+            kinds+=("$kind")
+        fi
+    done
+    ETCD_KINDS=("${kinds[@]}")
+}
+
+# Sets ETCD_VERSION to the version of the server for $1, one of ETCD_KINDS, newest, 3.8, or the
+# beginning of a version, and installs it first if need be.
 need_etcd() {
-    ETCD_VERSION=$(installed_etcd "$1") || ETCD_VERSION=
     case $1 in
     3.4)
-        if [ -z "$ETCD_VERSION" ]; then
-            etcd_from_debian bookworm 3.4.
-        fi
+        ETCD_VERSION=$(installed_etcd 3.4.) || etcd_from_debian bookworm 3.4.
         ;;
     3.5.1)
         # Not 3.5.10 and the like.
@@ -185,14 +229,22 @@ need_etcd() {
             etcd_from_python 3.5.1
         fi
         ;;
-    newest)
-        ETCD_VERSION=$(installed_etcd 3.) || ETCD_VERSION=
+    3.5)
+        ETCD_VERSION=$(installed_etcd 3.5.) || ETCD_VERSION=
         if [ -z "$ETCD_VERSION" ] || is_older "$ETCD_VERSION" 3.5.13; then
-            etcd_from_debian sid 3.
+            etcd_from_debian sid 3.5.
         fi
         ;;
+    3.6 | 3.7 | 3.8)
+        ETCD_VERSION=$(pinned_etcd "$1")
+        if [ ! -x "$TOOLS/etcd-$ETCD_VERSION/etcd" ]; then
+            etcd_from_go "$1"
+        fi
+        ;;
+    newest) need_etcd "${ETCD_KINDS[-1]}" ;;
     *)
-        [ -n "$ETCD_VERSION" ] || die "no etcd $1 in $TOOLS; kinds: ${ETCD_KINDS[*]}"
+        ETCD_VERSION=$(installed_etcd "$1") ||
+            die "no etcd $1 in $TOOLS; kinds: ${ETCD_KINDS[*]} 3.8"
         ;;
     esac
 }

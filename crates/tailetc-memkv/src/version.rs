@@ -18,10 +18,10 @@ impl EtcdVersion {
     pub const V3_4: Self = Self::new(4, 45);
     /// 3.5.33.
     pub const V3_5: Self = Self::new(5, 33);
-    /// 3.6.14.
-    pub const V3_6: Self = Self::new(6, 14);
-    /// 3.7.1.
-    pub const V3_7: Self = Self::new(7, 1);
+    /// 3.6.16.
+    pub const V3_6: Self = Self::new(6, 16);
+    /// 3.7.3.
+    pub const V3_7: Self = Self::new(7, 3);
     /// The newest release that is imitated.
     pub const NEWEST: Self = Self::V3_7;
 

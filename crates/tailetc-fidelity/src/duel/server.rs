@@ -47,7 +47,9 @@ impl Server {
             Kind::EtcdAt(path) => options.with_binary(path),
             Kind::Memkv(fault) => return memkv(version, *fault).await,
         };
-        Ok(Self::Etcd(Box::new(EtcdServer::start_with(options).await?)))
+        let server = EtcdServer::start_with(options).await?;
+        server.storage_version_settled().await?;
+        Ok(Self::Etcd(Box::new(server)))
     }
 
     pub(super) fn url(&self) -> String {

@@ -36,7 +36,8 @@ async fn hashes() {
 #[tokio::test]
 async fn alarms_and_defragmentation() {
     let mut pair = Pair::start().await;
-    pair.ctl_in_all_formats("alarm list").await;
+    pair.ctl("alarm list").await;
+    pair.ctl("alarm list -w json").await;
     pair.ctl("alarm disarm").await;
     pair.ctl("defrag").await;
 }

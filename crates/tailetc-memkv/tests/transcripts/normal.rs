@@ -35,11 +35,6 @@ pub(crate) struct Own {
 impl Own {
     /// `text` without it.
     pub(crate) fn without(&self, text: &str) -> String {
-        if text.starts_with("panic: ") {
-            // `etcdctl` dereferences fields that servers leave out. The rest is addresses of
-            // memory.
-            return text.lines().take(1).collect();
-        }
         let mut text = text.replace(&self.address, "ADDRESS");
         for (at, lease) in self.leases.iter().enumerate() {
             let name = format!("LEASE{at}");
@@ -64,11 +59,18 @@ impl Own {
     /// Without member and size, if it is a line of a status.
     fn status_line(&self, line: &str) -> String {
         let mut fields: Vec<_> = line.split(", ").collect();
-        if let ["ADDRESS", member, _, size, _, _, _, index, applied, _] = &mut fields[..] {
-            (*member, *size) = ("OWN", "OWN");
-            if self.is_3_4() {
-                (*index, *applied) = ("OWN", "OWN");
+        match &mut fields[..] {
+            ["ADDRESS", member, _, size, _, _, _, index, applied, _] => {
+                (*member, *size) = ("OWN", "OWN");
+                if self.is_3_4() {
+                    (*index, *applied) = ("OWN", "OWN");
+                }
             }
+            // Since 3.6: the storage version, the size, what is in use of it, its share, the quota.
+            ["ADDRESS", member, _, _, size, in_use, share, _, _, _, _, _, _, _, _, _] => {
+                (*member, *size, *in_use, *share) = ("OWN", "OWN", "OWN", "OWN");
+            }
+            _ => {}
         }
         fields.join(", ")
     }
@@ -107,6 +109,8 @@ fn own_values_are_replaced_and_others_stay() {
     let fields = "\"ClusterID\" : 14841639068965178418\n\"Revision\" : 2\n";
     let health = "127.0.0.1:2379 is healthy: took = 1.5ms\n";
     let status = "127.0.0.1:2379, 6d656d6b766e6f64, 3.5.30, 20 kB, true, false, 2, 6, 6, \n";
+    let newer = "127.0.0.1:2379, 6d656d6b766e6f64, 3.6.16, 3.6.0, 20 kB, 16 kB, 20%, 2.1 GB, \
+                 true, false, 2, 6, 6, , , false\n";
     let grant = "lease 694d0000000000aa granted with TTL(9s), remaining(8s), 7587720947189153962";
     let own = Own {
         address: "127.0.0.1:2379".to_owned(),
@@ -118,5 +122,8 @@ fn own_values_are_replaced_and_others_stay() {
     assert_eq!(normal(fields), "\"ClusterID\" : OWN\n\"Revision\" : 2\n");
     assert_eq!(normal(health), "ADDRESS is healthy: took = TIME\n");
     assert_eq!(normal(status), "ADDRESS, OWN, 3.5.30, OWN, true, false, 2, 6, 6, \n");
+    let expected =
+        "ADDRESS, OWN, 3.6.16, 3.6.0, OWN, OWN, OWN, 2.1 GB, true, false, 2, 6, 6, , , false\n";
+    assert_eq!(normal(newer), expected);
     assert_eq!(normal(grant), "lease LEASE0 granted with TTL(9s), remaining(TIMEs), LEASE0");
 }

@@ -41,6 +41,7 @@ impl Pair {
     pub(crate) async fn start() -> Self {
         let options = EtcdServerOptions::default().with_default_min_ttl();
         let server = EtcdServer::start_with(options).await.expect("starting etcd");
+        server.storage_version_settled().await.expect("a storage version");
         let etcdctl = server.etcdctl_path().to_owned();
         let (memkv, address) = start_memkv(server.version()).await;
         let real = server.url().replace("http://", "");

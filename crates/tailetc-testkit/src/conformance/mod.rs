@@ -1,8 +1,8 @@
 //! The conformance suite: what every store under tailetc must do, as tests.
 //!
 //! The cases hold a [`KvBackend`] against what an etcd server does, through the trait alone and as
-//! one client. They pass on etcd 3.4.23, 3.5.1 and 3.5.30; where servers differ, a case accepts
-//! exactly the variants that its documentation names, or does not look.
+//! one client. They pass on etcd 3.4.23, 3.5.1, 3.5.30, 3.6.16 and 3.7.3; where servers differ, a
+//! case accepts exactly the variants that its documentation names, or does not look.
 //!
 //! # Testing a backend
 //!

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use super::control::run;
 use super::{EtcdCluster, MEMBERS};
 use crate::etcd_server::EtcdServerError;
@@ -32,7 +34,8 @@ pub enum RestoredAs {
 }
 
 impl EtcdCluster {
-    /// Makes a backup of what a member holds (`etcdctl snapshot save`).
+    /// Makes a backup of what a member holds (`etcdctl snapshot save`), and looks at it with
+    /// `etcdutl` where that is beside `etcdctl`, as it is from 3.6 on.
     ///
     /// # Errors
     ///
@@ -48,18 +51,16 @@ impl EtcdCluster {
         let shown = path.display().to_string();
         self.etcdctl_of(member, &["snapshot", "save", &shown]).await?;
         let status = ["snapshot", "status", &shown, "--write-out=json"].map(str::to_owned);
-        let status = run(&self.binary.etcdctl, &status).await?;
-        let revision = status.split_once(r#""revision":"#).and_then(|(_, rest)| {
-            let end = rest.find(|c: char| !c.is_ascii_digit())?;
-            rest[..end].parse().ok()
-        });
+        let status = run(self.binary.snapshot_tool(), &status).await?;
+        let revision = serde_json::from_str::<Value>(&status).ok();
         let revision = revision
+            .and_then(|status| status["revision"].as_i64())
             .ok_or_else(|| EtcdServerError::new(format!("a backup of no revision: {status}")))?;
         Ok(Backup { path, revision })
     }
 
-    /// Kills all members, makes new data of a backup for each (`etcdctl snapshot restore`), starts
-    /// them with it, and waits until they serve. All that was written since the backup is lost, as
+    /// Kills all members, makes new data of a backup for each (`etcdctl snapshot restore`, or
+    /// `etcdutl`), starts them with it, and waits until they serve. All that was written since the backup is lost, as
     /// are all backups.
     ///
     /// # Errors
@@ -86,7 +87,7 @@ impl EtcdCluster {
             args.push(backup.path.display().to_string());
             args.push(format!("--data-dir={}", self.data_dir(member).display()));
             args.extend(self.membership_args(member));
-            run(&self.binary.etcdctl, &args).await?;
+            run(self.binary.snapshot_tool(), &args).await?;
         }
         for member in 0..MEMBERS {
             self.members[member].remove_data();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde_json::Value;
 use tokio::process::Command;
 
 use super::{EtcdCluster, MEMBERS, Member};
@@ -18,12 +19,10 @@ impl EtcdCluster {
     ///
     /// Cancel safe.
     pub async fn leader(&self) -> Result<usize, EtcdServerError> {
-        let status = self.etcdctl(&["endpoint", "status"]).await?;
-        let leads = |line: &&str| line.split(", ").nth(4) == Some("true");
-        let leader = status.lines().find(leads).unwrap_or_default();
+        let text = self.etcdctl(&["endpoint", "status", "--write-out=json"]).await?;
         let urls = self.direct_urls();
-        let place = urls.iter().position(|url| leader.split(", ").next() == Some(url));
-        place.ok_or_else(|| EtcdServerError::new(format!("no leader: {status}")))
+        let place = leading_endpoint(&text).and_then(|url| urls.iter().position(|u| *u == url));
+        place.ok_or_else(|| EtcdServerError::new(format!("no leader: {text}")))
     }
 
     /// Makes another member the leader.
@@ -116,6 +115,18 @@ impl EtcdCluster {
     }
 }
 
+/// The endpoint of the member that takes itself for the leader, in what `etcdctl endpoint status`
+/// prints as JSON. The columns of its plain output differ between releases.
+fn leading_endpoint(text: &str) -> Option<String> {
+    let members: Vec<Value> = serde_json::from_str(text).ok()?;
+    let leads = |member: &&Value| {
+        let status = &member["Status"];
+        status["leader"].is_u64() && status["leader"] == status["header"]["member_id"]
+    };
+    let leader = members.iter().find(leads)?;
+    leader["Endpoint"].as_str().map(str::to_owned)
+}
+
 /// Runs one of etcd's tools.
 pub(super) async fn run(tool: &Path, args: &[String]) -> Result<String, EtcdServerError> {
     let mut command = Command::new(tool);
@@ -132,4 +143,28 @@ pub(super) async fn run(tool: &Path, args: &[String]) -> Result<String, EtcdServ
         )));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leader_is_the_member_that_names_itself() {
+        let member = |url: &str, id: u64, leader: u64| {
+            let status = serde_json::json!({"header": {"member_id": id}, "leader": leader});
+            serde_json::json!({"Endpoint": url, "Status": status})
+        };
+        let text = |leader: u64| {
+            Value::from(vec![member("http://a", u64::MAX, leader), member("http://b", 2, leader)])
+        };
+        let found = |leader| leading_endpoint(&text(leader).to_string());
+        assert_eq!(found(u64::MAX).as_deref(), Some("http://a"));
+        assert_eq!(found(2).as_deref(), Some("http://b"));
+        assert_eq!(found(3), None);
+        // A server leaves the field out where it knows no leader.
+        let none = r#"[{"Endpoint": "http://a", "Status": {"header": {"member_id": 7}}}]"#;
+        assert_eq!(leading_endpoint(none), None);
+        assert_eq!(leading_endpoint("not JSON"), None);
+    }
 }

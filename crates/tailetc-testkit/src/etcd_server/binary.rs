@@ -19,6 +19,8 @@ const ENV_IMITATE: &str = "TAILETC_IMITATE";
 pub(crate) struct Binary {
     pub(crate) path: PathBuf,
     pub(crate) etcdctl: PathBuf,
+    /// Where it is beside `etcdctl`.
+    etcdutl: Option<PathBuf>,
     pub(crate) kind: Kind,
 }
 
@@ -50,7 +52,13 @@ impl Binary {
         let kind = kind(&path).await?.ok_or_else(|| {
             EtcdServerError::new(format!("{} is not an etcd binary", path.display()))
         })?;
-        Ok(Self { path, etcdctl, kind })
+        let etcdutl = Some(etcdctl.with_file_name("etcdutl")).filter(|path| path.exists());
+        Ok(Self { path, etcdctl, etcdutl, kind })
+    }
+
+    /// What looks at snapshots and restores them: `etcdctl` has lost that to `etcdutl` in 3.6.
+    pub(crate) fn snapshot_tool(&self) -> &Path {
+        self.etcdutl.as_deref().unwrap_or(&self.etcdctl)
     }
 }
 

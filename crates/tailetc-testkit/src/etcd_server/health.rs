@@ -29,3 +29,28 @@ pub(crate) async fn get(port: u16, path: &str) -> std::io::Result<String> {
     stream.read_to_end(&mut answer).await?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
+
+/// Whether an answer to `/version` tells the same storage version as that of the cluster, or none
+/// at all.
+pub(crate) fn storage_version_is_settled(answer: &str) -> bool {
+    let value = |name: &str| {
+        let (_, rest) = answer.split_once(&format!(r#""{name}":""#))?;
+        rest.split_once('"').map(|(value, _)| value)
+    };
+    value("storage").is_none() || value("storage") == value("etcdcluster")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn storage_version_is_settled_once_it_is_the_clusters() {
+        let answer =
+            |storage: &str| format!(r#"{{"etcdserver":"3.7.3","etcdcluster":"3.7.0"{storage}}}"#);
+        assert!(!storage_version_is_settled(&answer(r#","storage":"unknown""#)));
+        assert!(!storage_version_is_settled(&answer(r#","storage":"3.5.0""#)));
+        assert!(storage_version_is_settled(&answer(r#","storage":"3.7.0""#)));
+        assert!(storage_version_is_settled(&answer("")));
+    }
+}

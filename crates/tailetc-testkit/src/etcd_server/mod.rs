@@ -1,7 +1,7 @@
 //! A real etcd server for tests, as a child process: [`EtcdServer`].
 //!
 //! The binary is the one that the environment variable `TAILETC_ETCD` names; `etcdctl` is the one
-//! that `TAILETC_ETCDCTL` names, or else the one beside it. `./test.sh tools` installs three
+//! that `TAILETC_ETCDCTL` names, or else the one beside it. `./test.sh tools` installs several
 //! versions, and `./test.sh etcd` runs the tests with each of them. Without the variable a start
 //! fails: a test that needs etcd is never skipped.
 //!
@@ -121,6 +121,29 @@ impl EtcdServer {
     /// The server's version, such as `3.5.30`.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Waits until the server tells the storage version that it keeps, as servers from 3.6 on do
+    /// some seconds after their start: they begin with none, or with that of an older release
+    /// (etcd: `server/etcdserver/server.go`, `monitorStorageVersion`). It is a part of their status.
+    /// Others have none to wait for.
+    ///
+    /// # Errors
+    ///
+    /// When a minute does not suffice.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn storage_version_settled(&self) -> Result<(), EtcdServerError> {
+        let settled = async {
+            while !health::storage_version_is_settled(&self.http_get("/version").await?) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Ok(())
+        };
+        let late = |_| EtcdServerError::new("etcd does not settle on a storage version");
+        timeout(PATIENCE, settled).await.map_err(late)?
     }
 
     /// The directory that the server keeps its data in.
