@@ -11,10 +11,11 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use support::{Gate, Store, until, within};
-use tailetc::{Commit, Db, Error, Options, RAW, Revision};
+use tailetc::{Commit, Db, Error, Options, Phase, RAW, Revision, Token};
 
 /// A store with `/t/a` at a revision of at least `writes` + 1, and a `Db` on it.
 async fn followed(writes: usize) -> (Store, Gate, Db) {
@@ -105,7 +106,7 @@ async fn answer_of_a_replaced_cluster_leaves_no_ghost() {
     let answering = gate.clone();
     gate.before_next_page(async move || {
         answering.release_answers();
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     });
     gate.swap_store(&other);
     gate.pretend_cluster(8);
@@ -160,6 +161,74 @@ async fn tokens_of_the_present_history_are_taken_and_those_of_a_lost_one_refused
         let error = within("lost token", db.at_least(&lost)).await.unwrap_err();
         assert!(matches!(error, Error::TokenMismatch { .. }), "{error}");
     }
+}
+
+/// What `followed(20)` gives; a broken watch is not opened again within the test.
+async fn followed_slowly() -> (Store, Gate, Db) {
+    let (store, gate) = gated(20).await;
+    let mut options = Options::default();
+    options.backoff_min = Duration::from_secs(600);
+    options.backoff_max = options.backoff_min;
+    let db = gate.builder().options(options).connect().await.unwrap();
+    (store, gate, db)
+}
+
+/// A token of the restored store that the copy of the lost history has passed, in revision and term.
+async fn token_below(gate: &Gate, copy: &Db) -> Token {
+    let young = gate.builder().connect().await.unwrap();
+    let token = put(&young, "b").await.token();
+    let of_copy = copy.snapshot().token();
+    assert_eq!(token.raft_term(), of_copy.raft_term());
+    assert!(token.revision() < of_copy.revision());
+    token
+}
+
+// D11
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copy_that_is_cut_off_does_not_take_its_history_for_that_of_a_token() {
+    let (_store, gate, db) = followed_slowly().await;
+    gate.swap_store(&restored().await);
+    gate.cut_watches();
+    until("cut off", || db.health().phase == Phase::Reconnecting).await;
+    let token = token_below(&gate, &db).await;
+    let error = within("token", db.at_least(&token)).await.unwrap_err();
+    assert!(matches!(error, Error::HistoryLost { .. }) && error.is_transient(), "{error}");
+    let error = within("transaction", db.transact_after(&token, |_| Ok(()))).await.unwrap_err();
+    assert!(matches!(error, Error::HistoryLost { .. }), "{error}");
+}
+
+// D11
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copy_of_a_lost_history_is_not_shown_for_a_token_while_it_is_loaded_anew() {
+    let (_store, gate, db) = followed(20).await;
+    let (resume, wait) = tokio::sync::oneshot::channel();
+    let (loading, begun) = tokio::sync::oneshot::channel();
+    gate.before_next_page(async move || {
+        loading.send(()).unwrap();
+        wait.await.unwrap();
+    });
+    gate.swap_store(&restored().await);
+    gate.cut_watches();
+    within("the load begins", begun).await.unwrap();
+    assert_eq!(db.health().phase, Phase::Resyncing);
+    let token = token_below(&gate, &db).await;
+    let error = within("token", db.at_least(&token)).await.unwrap_err();
+    assert!(matches!(error, Error::HistoryLost { .. }), "{error}");
+    resume.send(()).unwrap();
+    until("loaded", || db.stats().resyncs == 1).await;
+    let seen = within("token", db.at_least(&token)).await.unwrap();
+    assert!(seen.contains(RAW, "b").unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copy_that_has_passed_a_token_answers_while_the_store_does_not() {
+    let (_store, gate, db) = followed_slowly().await;
+    let token = put(&db, "b").await.token();
+    gate.cut_watches();
+    until("cut off", || db.health().phase == Phase::Reconnecting).await;
+    gate.hang();
+    let seen = within("token", db.at_least(&token)).await.unwrap();
+    assert!(seen.contains(RAW, "b").unwrap());
 }
 
 // D11

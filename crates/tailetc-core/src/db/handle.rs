@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
@@ -14,6 +15,10 @@ use crate::{
     ChangeSet, ClonePolicy, CloseReason, Codec, Collection, Error, Index, IndexBounds, IndexKey,
     IndexWatch, KeyBounds, Quarantined, Revision, Snapshot, Token, Txn, Watch, WatchMode,
 };
+
+/// How long a copy that is cut off waits to hear that its history is still the store's, before it
+/// answers for a token that it has passed.
+const HISTORY_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A complete copy of an etcd key prefix in memory, kept current, with transactions.
 ///
@@ -92,8 +97,10 @@ impl Db {
     }
 
     /// A snapshot that shows at least what the token speaks of: what another process wrote before
-    /// it made the token. Returns at once if this `Db` is already there; else the store is asked
-    /// whether the token can be of its history before it is waited for.
+    /// it made the token. Returns at once if this `Db` is already there. If it is not, or its watch
+    /// is broken, the store is asked first whether its history is that of the copy and can be that
+    /// of the token; of a store that does not answer within a second, a copy that is already there
+    /// takes it for granted.
     ///
     /// # Cancel safety
     ///
@@ -116,10 +123,19 @@ impl Db {
         if token.cluster_id() != state.cluster_id {
             return Err(mismatch());
         }
+        if self.shared().is_lost(state.epoch) {
+            return Err(Error::HistoryLost { target: token.revision() });
+        }
         // A lower term may be of an older token, or of a history that began anew from a backup and
         // that this copy does not know of yet.
-        if token.revision() > state.revision || token.raft_term() != state.raft_term {
-            let header = self.header("at_least", started).await?;
+        let is_there = token.revision() <= state.revision && token.raft_term() == state.raft_term;
+        // So may a token that this copy has passed, while nothing tells it of the store.
+        let header = match is_there {
+            true if !self.shared().is_cut_off() => None,
+            true => self.header("at_least", started, HISTORY_PATIENCE).await.ok(),
+            false => Some(self.header("at_least", started, self.patience()).await?),
+        };
+        if let Some(header) = header {
             if token.revision() > header.revision || token.raft_term() > header.raft_term {
                 return Err(mismatch());
             }
@@ -148,16 +164,25 @@ impl Db {
         self.shared().check_open()?;
         let started = Instant::now();
         let state = self.shared().state();
-        let header = self.header("fresh", started).await?;
+        let header = self.header("fresh", started, self.patience()).await?;
         self.shared().check_history(&state, &header, state.revision)?;
         let fresh = self.catch_up(state.epoch, header.revision, started).await?;
         self.shared().currency.prove(started);
         Ok(Snapshot::new(fresh))
     }
 
-    async fn header(&self, operation: &'static str, started: Instant) -> Result<Header, Error> {
-        let deadline = started + self.shared().options.catch_up_timeout;
-        let header = timeout_at(deadline, self.shared().current_header()).await;
+    /// How long a call waits for the store, and for the copy.
+    fn patience(&self) -> Duration {
+        self.shared().options.catch_up_timeout
+    }
+
+    async fn header(
+        &self,
+        operation: &'static str,
+        started: Instant,
+        patience: Duration,
+    ) -> Result<Header, Error> {
+        let header = timeout_at(started + patience, self.shared().current_header()).await;
         let header = header.unwrap_or_else(|_| {
             Err(BackendError::new(BackendErrorKind::Timeout, "the store does not answer"))
         });

@@ -225,6 +225,11 @@ impl Shared {
         });
     }
 
+    /// Whether no watch is open, so that nothing would tell of another history.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        matches!(self.phase.borrow().phase, Phase::Reconnecting | Phase::Resyncing)
+    }
+
     /// The copy shows what a look at the store has found.
     pub(crate) fn caught_up(&self) {
         if self.phase.borrow().phase == Phase::Lagging {
