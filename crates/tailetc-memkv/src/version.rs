@@ -150,6 +150,28 @@ impl EtcdVersion {
         self.since(&[(5, 0)])
     }
 
+    /// Whether `/health` leaves out the alarms that it is asked to leave out (up to 3.4.28 and
+    /// 3.5.10 `etcdhttp/metrics.go`).
+    pub(crate) fn health_excludes_alarms(self) -> bool {
+        self.since(&[(4, 16), (5, 0)])
+    }
+
+    /// Whether there are `/livez` and `/readyz` (`server/etcdserver/api/etcdhttp/health.go`).
+    pub(crate) fn has_livez(self) -> bool {
+        self.since(&[(4, 29), (5, 11), (6, 0)])
+    }
+
+    /// Whether a learner is not ready (`server/etcdserver/api/etcdhttp/health.go`).
+    pub(crate) fn checks_learners(self) -> bool {
+        self.since(&[(5, 19), (6, 0)])
+    }
+
+    /// Whether messages may be compressed: what exports traces brings gzip along
+    /// (`server/embed/etcd.go` of 3.5.0, `setupTracingExporter`).
+    pub(crate) fn has_gzip(self) -> bool {
+        self.since(&[(5, 0)])
+    }
+
     /// The version of a cluster of members of this release.
     pub(crate) fn cluster(self) -> Self {
         Self { patch: 0, ..self }
