@@ -1,8 +1,8 @@
 //! The identifiers of the rules.
 
 /// How many there are of each kind that is numbered.
-const NUMBERED: [(&str, u32); 8] =
-    [("R", 10), ("G", 11), ("P", 5), ("T", 18), ("C", 4), ("W", 22), ("L", 7), ("B", 5)];
+const NUMBERED: [(&str, u32); 9] =
+    [("R", 10), ("G", 11), ("P", 5), ("T", 18), ("C", 4), ("W", 22), ("L", 7), ("S", 3), ("B", 5)];
 
 /// The details, `X-A` to this.
 const LAST_DETAIL: char = 'Y';

@@ -31,7 +31,8 @@ impl MemKv {
         self.shared.with(|store, _| store.delete_range(delete, rules::delete_len(delete)))
     }
 
-    /// The leases that there are, in no order to be relied on: etcd's `LeaseLeases`.
+    /// The leases that there are, those with the least time left first: etcd's `LeaseLeases`. Those
+    /// with the same time left are in the order in which they were granted or renewed.
     pub fn lease_ids(&self) -> (Header, Vec<LeaseId>) {
         self.shared.with(|store, _| store.lease_leases())
     }

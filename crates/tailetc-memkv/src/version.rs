@@ -112,6 +112,12 @@ impl EtcdVersion {
         self.since(&[(5, 0)])
     }
 
+    /// Whether the text of an alarm ends in a space: it is printed by another library since, which
+    /// puts spaces between fields alone (`api/etcdserverpb/rpc.pb.go`, `AlarmMember.String`).
+    pub(crate) fn alarm_texts_end_in_a_space(self) -> bool {
+        !self.since(&[(7, 0)])
+    }
+
     /// Whether the puts of nested transactions cost (`server/storage/quota.go`, `costTxnReq`).
     pub(crate) fn quota_counts_nested_puts(self) -> bool {
         self.since(&[(5, 33), (6, 14), (7, 1)])
@@ -141,6 +147,28 @@ impl EtcdVersion {
     /// Whether the answer to `/health` has a reason
     /// (`server/etcdserver/api/etcdhttp/health.go`).
     pub(crate) fn health_has_a_reason(self) -> bool {
+        self.since(&[(5, 0)])
+    }
+
+    /// Whether `/health` leaves out the alarms that it is asked to leave out (up to 3.4.28 and
+    /// 3.5.10 `etcdhttp/metrics.go`).
+    pub(crate) fn health_excludes_alarms(self) -> bool {
+        self.since(&[(4, 16), (5, 0)])
+    }
+
+    /// Whether there are `/livez` and `/readyz` (`server/etcdserver/api/etcdhttp/health.go`).
+    pub(crate) fn has_livez(self) -> bool {
+        self.since(&[(4, 29), (5, 11), (6, 0)])
+    }
+
+    /// Whether a learner is not ready (`server/etcdserver/api/etcdhttp/health.go`).
+    pub(crate) fn checks_learners(self) -> bool {
+        self.since(&[(5, 19), (6, 0)])
+    }
+
+    /// Whether messages may be compressed: what exports traces brings gzip along
+    /// (`server/embed/etcd.go` of 3.5.0, `setupTracingExporter`).
+    pub(crate) fn has_gzip(self) -> bool {
         self.since(&[(5, 0)])
     }
 
@@ -250,7 +278,7 @@ mod tests {
     #[test]
     fn rules_begin_with_their_release() {
         type Rule = fn(EtcdVersion) -> bool;
-        let rules: [(Rule, &[(u16, u16)]); 10] = [
+        let rules: [(Rule, &[(u16, u16)]); 11] = [
             (EtcdVersion::refuses_unknown_order, &[(6, 0)]),
             (EtcdVersion::checks_txn_in_one_pass, &[(6, 0)]),
             (EtcdVersion::checks_lease_before_key_in_txn, &[(7, 0)]),
@@ -259,6 +287,7 @@ mod tests {
             (EtcdVersion::hashes_at_compaction, &[(4, 27), (5, 10), (6, 0)]),
             (EtcdVersion::stores_compaction_hashes, &[(5, 5), (6, 0)]),
             (EtcdVersion::tells_hash_revision, &[(6, 0)]),
+            (|version| !version.alarm_texts_end_in_a_space(), &[(7, 0)]),
             (EtcdVersion::quota_passes_what_costs_nothing, &[(4, 20), (5, 7), (6, 0)]),
             (EtcdVersion::quota_counts_nested_puts, &[(5, 33), (6, 14), (7, 1)]),
         ];

@@ -16,8 +16,8 @@ impl Side {
     pub(super) fn canonical(&self, call: &Call, mut answer: Answer) -> Answer {
         header(&self.identity, answer.header_mut());
         match (call, &mut answer) {
-            (Call::Range(request), Answer::Range(answer)) => ties(request, answer),
-            (Call::Txn(request), Answer::Txn(answer)) => txn(request, answer),
+            (Call::Range(request), Answer::Range(answer)) => ties(request, answer, self.stable),
+            (Call::Txn(request), Answer::Txn(answer)) => txn(request, answer, self.stable),
             (_, Answer::TimeToLive(answer)) => {
                 // What is left of a lease depends on the time between two requests.
                 if (answer.granted_ttl - ELAPSED..answer.granted_ttl).contains(&answer.ttl) {
@@ -26,8 +26,6 @@ impl Side {
                 // etcd keeps the keys of a lease in a hash map.
                 answer.keys.sort();
             }
-            // etcd keeps the leases in a hash map.
-            (_, Answer::Leases(answer)) => answer.leases.sort_by_key(|lease| lease.id),
             (_, Answer::Status(answer)) => self.status(answer),
             _ => {}
         }
@@ -41,6 +39,12 @@ impl Side {
     }
 
     fn status(&self, status: &mut PbStatusResponse) {
+        // A server from 3.6 on settles on its storage version seconds after its start, and until
+        // then has none or that of an older one.
+        if let Some(version) = self.server.version().filter(|_| status.downgrade_info.is_some()) {
+            let minor = version.rsplit_once('.').map_or(version, |(minor, _)| minor);
+            status.storage_version = format!("{minor}.0");
+        }
         // The size of a database on disk is not in the contract.
         status.db_size = 0;
         status.db_size_in_use = 0;
@@ -72,7 +76,7 @@ fn header(identity: &Identity, header: Option<&mut PbResponseHeader>) {
     }
 }
 
-fn txn(request: &PbTxnRequest, answer: &mut PbTxnResponse) {
+fn txn(request: &PbTxnRequest, answer: &mut PbTxnResponse, stable: usize) {
     let branch = if answer.succeeded { &request.success } else { &request.failure };
     for (op, answer) in branch.iter().zip(&mut answer.responses) {
         let PbTxnRequestOp { request: Some(op) } = op else {
@@ -80,21 +84,21 @@ fn txn(request: &PbTxnRequest, answer: &mut PbTxnResponse) {
         };
         match (op, &mut answer.response) {
             (PbTxnOpRequest::RequestRange(op), Some(PbTxnOpResponse::ResponseRange(answer))) => {
-                ties(op, answer);
+                ties(op, answer, stable);
             }
             (PbTxnOpRequest::RequestTxn(op), Some(PbTxnOpResponse::ResponseTxn(answer))) => {
-                txn(op, answer);
+                txn(op, answer, stable);
             }
             _ => {}
         }
     }
 }
 
-/// etcd sorts by an unstable algorithm: the order among equals is open, and with a limit also
-/// which of the last equals are in.
-fn ties(request: &PbRangeRequest, answer: &mut PbRangeResponse) {
+/// Where pairs are equal in what they are sorted by, the order of more than so many is open, and with
+/// a limit also which of the last equals are in.
+fn ties(request: &PbRangeRequest, answer: &mut PbRangeResponse, stable: usize) {
     const VALUE: i32 = 4;
-    if request.sort_target == 0 || answer.kvs.is_empty() {
+    if request.sort_target == 0 || at_most_sorted(request, answer) <= stable {
         return;
     }
     // Sorted by what is not shown, all may be equal.
@@ -126,4 +130,22 @@ fn ties(request: &PbRangeRequest, answer: &mut PbRangeResponse) {
         }
         rest = others;
     }
+}
+
+/// How many pairs the server sorted, or more.
+fn at_most_sorted(request: &PbRangeRequest, answer: &PbRangeResponse) -> usize {
+    if !answer.more {
+        return answer.kvs.len();
+    }
+    let filters = [
+        request.min_mod_revision,
+        request.max_mod_revision,
+        request.min_create_revision,
+        request.max_create_revision,
+    ];
+    if request.sort_order == 0 && filters.iter().all(|revision| *revision == 0) {
+        // Without an order, the pair after those of the limit is the last that is looked at.
+        return answer.kvs.len() + 1;
+    }
+    usize::try_from(answer.count).unwrap_or(usize::MAX)
 }

@@ -56,8 +56,10 @@ impl Duel {
     /// Starts a server of each kind.
     pub(crate) async fn start(a: &Kind, b: &Kind, pauses: Pauses) -> Result<Self, Broken> {
         let arrival = Arc::new(Notify::new());
-        let a = Side::start(a, None, &arrival).await?;
-        let b = Side::start(b, a.server.version(), &arrival).await?;
+        let mut a = Side::start(a, None, &arrival).await?;
+        let mut b = Side::start(b, a.server.version(), &arrival).await?;
+        let stable = a.stable.min(b.stable);
+        (a.stable, b.stable) = (stable, stable);
         let (world, now, compared) = (World::fresh(), String::new(), Compared::default());
         Ok(Self { a, b, world, pauses, arrival, now, compared })
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tailetc_memkv::{EtcdVersion, Fault, ManualClock, MemKv, grpc};
 use tailetc_testkit::etcd_server::{EtcdServer, EtcdServerError, EtcdServerOptions};
+use tokio::process::Command;
 
 /// A kind of server.
 #[derive(Clone, Debug)]
@@ -25,8 +26,8 @@ pub(crate) enum Broken {
     Etcd(#[from] EtcdServerError),
     #[error("the server cannot be reached")]
     Connection(#[from] tonic::transport::Error),
-    #[error("memkv does not start")]
-    Memkv(#[from] std::io::Error),
+    #[error("a server cannot be run")]
+    Run(#[from] std::io::Error),
     #[error("{0}")]
     Other(String),
 }
@@ -74,6 +75,27 @@ impl Server {
             Self::Memkv(_, clock) => clock.advance(time),
         }
     }
+}
+
+/// How many sorted pairs a server leaves in key order where they are equal.
+///
+/// etcd sorts with Go's `sort.Sort`, which sorts up to 12 elements by inserting one after the other.
+/// Before Go 1.19 a pass that swaps elements six apart comes first, which 6 are too few for.
+pub(super) async fn stable(kind: &Kind) -> Result<usize, Broken> {
+    let path = match kind {
+        Kind::Memkv(_) => return Ok(usize::MAX),
+        Kind::EtcdAt(path) => Some(path.clone()),
+        Kind::Etcd => std::env::var_os("TAILETC_ETCD").map(PathBuf::from),
+    };
+    let path = path.ok_or_else(|| Broken::Other("TAILETC_ETCD names no server".to_owned()))?;
+    let printed = Command::new(path).arg("--version").kill_on_drop(true).output().await?;
+    let printed = String::from_utf8_lossy(&printed.stdout);
+    // memkv as a binary is not built with Go.
+    let Some((_, version)) = printed.split_once("Go Version: go1.") else {
+        return Ok(usize::MAX);
+    };
+    let minor = version.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    Ok(if minor.parse().is_ok_and(|minor: u32| minor >= 19) { 12 } else { 6 })
 }
 
 async fn memkv(version: Option<&str>, fault: Option<Fault>) -> Result<Server, Broken> {

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::STREAMS;
 use super::follower::{Follower, Spy};
-use super::server::{Broken, Kind, Server};
+use super::server::{Broken, Kind, Server, stable};
 use crate::wire::{Answer, Call, Client};
 
 /// The connections that a program can name.
@@ -23,6 +23,8 @@ pub(super) struct Side {
     pub(super) streams: [Option<Follower>; STREAMS],
     /// The raft index that those of this program are relative to.
     pub(super) raft_base: u64,
+    /// Of so many sorted pairs both servers leave equals in key order.
+    pub(super) stable: usize,
     arrival: Arc<Notify>,
 }
 
@@ -47,6 +49,7 @@ impl Side {
             clients.push(Client::connect(&url).await?);
         }
         let identity = identity(&clients[0]).await?;
+        let stable = stable(kind).await?;
         let spy = Spy::open(&clients[0], arrival).await;
         Ok(Self {
             server,
@@ -55,6 +58,7 @@ impl Side {
             spy,
             streams: Default::default(),
             raft_base: 0,
+            stable,
             arrival: Arc::clone(arrival),
         })
     }

@@ -2,19 +2,22 @@
 
 use etcd_client::proto::{PbKvServer, PbLeaseServer, PbMaintenanceServer, PbWatchServer};
 use hyper::body::Incoming;
-use hyper::http::{HeaderValue, header};
+use hyper::http::{HeaderMap, header};
 use hyper::service::Service;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response};
 use hyper_util::service::TowerToHyperService;
 use tonic::Status;
 use tonic::body::Body;
+use tonic::codec::CompressionEncoding::Gzip;
 use tonic::service::Routes;
 
+use super::compression;
 use super::face::Face;
 use super::kv::Kv;
 use super::lease::Leases;
 use super::maintenance::Maintenance;
 use super::message_limit;
+use super::pages;
 use super::status::not_offered;
 use super::watch::Watches;
 
@@ -31,22 +34,33 @@ impl Front {
         let watches = PbWatchServer::new(Watches { face: face.clone() });
         let leases = PbLeaseServer::new(Leases { face: face.clone() });
         let maintenance = PbMaintenanceServer::new(Maintenance { face: face.clone() });
-        let routes = Routes::new(kv.max_decoding_message_size(limit))
-            .add_service(watches.max_decoding_message_size(limit))
-            .add_service(leases.max_decoding_message_size(limit))
-            .add_service(maintenance.max_decoding_message_size(limit));
+        macro_rules! with_gzip_and_limit {
+            ($service:ident) => {
+                $service
+                    .accept_compressed(Gzip)
+                    .send_compressed(Gzip)
+                    .max_decoding_message_size(limit)
+            };
+        }
+        let routes = Routes::new(with_gzip_and_limit!(kv))
+            .add_service(with_gzip_and_limit!(watches))
+            .add_service(with_gzip_and_limit!(leases))
+            .add_service(with_gzip_and_limit!(maintenance));
         Self { routes: TowerToHyperService::new(routes), face: face.clone() }
     }
 
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let path = request.uri().path();
-        if request.method() == Method::GET {
-            return self.page(path);
+    pub(super) async fn answer(&self, mut request: Request<Incoming>) -> Response<Body> {
+        if !is_grpc(request.headers()) {
+            return pages::answer(&self.face, request.method(), request.uri());
         }
+        let path = request.uri().path();
         let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
         if !is_offered(service) {
             self.face.options.log.line(|| format!("{path}: not offered"));
             return not_offered(path).into_http();
+        }
+        if let Err(status) = compression::settle(request.headers_mut(), self.face.version()) {
+            return status.into_http();
         }
         // Its error is that of a service which does not fail.
         let Ok(response) = self.routes.call(request).await;
@@ -56,31 +70,12 @@ impl Front {
             None => response,
         }
     }
+}
 
-    /// What is asked for in plain HTTP (etcd: `server/etcdserver/api/etcdhttp`).
-    fn page(&self, path: &str) -> Response<Body> {
-        let version = self.face.version();
-        let (status, body) = match path {
-            "/health" if version.health_has_a_reason() => {
-                (StatusCode::OK, r#"{"health":"true","reason":""}"#.to_owned())
-            }
-            "/health" => (StatusCode::OK, r#"{"health":"true"}"#.to_owned()),
-            "/version" => {
-                let cluster = version.cluster();
-                let mut body = format!(r#"{{"etcdserver":"{version}","etcdcluster":"{cluster}""#);
-                if version.tells_of_storage() {
-                    body += &format!(r#","storage":"{cluster}""#);
-                }
-                (StatusCode::OK, body + "}")
-            }
-            _ => (StatusCode::NOT_FOUND, String::new()),
-        };
-        let mut response = Response::new(Body::new(body));
-        *response.status_mut() = status;
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(header::CONTENT_TYPE, json);
-        response
-    }
+/// As etcd tells gRPC from plain HTTP on one port (`server/embed/serve.go`, `grpcHandlerFunc`).
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content.is_some_and(|content| content.contains("application/grpc"))
 }
 
 fn is_offered(service: &str) -> bool {

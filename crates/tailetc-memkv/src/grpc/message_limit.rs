@@ -19,9 +19,25 @@ pub(super) fn reword(status: Status) -> Status {
 
 /// What etcd says instead of `status`, if that is for a message above the limit.
 pub(super) fn too_large(status: &Status) -> Option<Status> {
-    let (found, limit) = sizes(status.code(), status.message())?;
-    let text = format!("grpc: received message larger than max ({found} vs. {limit})");
+    let text = match sizes(status.code(), status.message()) {
+        Some((found, limit)) => {
+            format!("grpc: received message larger than max ({found} vs. {limit})")
+        }
+        None => {
+            let limit = decompression_limit(status.code(), status.message())?;
+            format!("grpc: received message after decompression larger than max {limit}")
+        }
+    };
     Some(Status::resource_exhausted(text))
+}
+
+/// The limit, from the text of tonic's decoder for what becomes too large by decompression.
+fn decompression_limit(code: Code, message: &str) -> Option<&str> {
+    if code != Code::ResourceExhausted {
+        return None;
+    }
+    let rest = message.strip_prefix("Error decompressing: size limit, of ")?;
+    rest.strip_suffix(" bytes, exceeded while decompressing message")
 }
 
 /// The size found and the limit, from the text of tonic's decoder.

@@ -33,7 +33,9 @@
 //!   stream, fragments, progress.
 //! - **Lease**: all of it.
 //! - **Maintenance**: `Status`, `HashKV`, `Alarm`; `Defragment`, which does nothing.
-//! - Plain HTTP: `/health` and `/version`.
+//! - Plain HTTP: `/health`, which is 503 under an alarm, and `/version`; `/livez` and `/readyz` if
+//!   the release has them.
+//! - gzip, if the release has it: answers are compressed when the request is.
 //!
 //! Everything else, so authentication, clusters, snapshots, and the services for locks and
 //! elections, is refused with `Unimplemented`. There is no TLS.
@@ -48,6 +50,7 @@
 //! [128 responses](crate::MemKvOptions::watch_buffer_revisions) and a few more; then the watch
 //! falls behind, and catches up when the client does.
 
+mod compression;
 mod convert;
 mod face;
 mod front;
@@ -56,6 +59,7 @@ mod lease;
 mod maintenance;
 mod message_limit;
 mod options;
+mod pages;
 mod range_stream;
 mod server;
 mod status;

@@ -16,17 +16,33 @@ const MAX_TTL_SECONDS: i64 = 9_000_000_000;
 #[derive(Debug)]
 pub(crate) struct Leases {
     granted: BTreeMap<LeaseId, Granted>,
-    /// The leases of `granted` that expire, by when.
-    expiries: BTreeSet<(Instant, LeaseId)>,
+    /// The leases of `granted`, by when they expire.
+    expiries: BTreeMap<Expiry, LeaseId>,
     min_ttl_seconds: i64,
     next_id: i64,
+    /// The number of the next grant or renewal.
+    next_turn: u64,
+}
+
+/// When a lease expires. Of those at one instant, which a clock that stands still can say, the one
+/// that was granted or renewed first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Expiry {
+    at: Moment,
+    turn: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Moment {
+    At(Instant),
+    /// Beyond what the clock can say.
+    Never,
 }
 
 #[derive(Debug)]
 struct Granted {
     ttl_seconds: i64,
-    /// `None`: beyond what the clock can say.
-    expiry: Option<Instant>,
+    expiry: Expiry,
     keys: BTreeSet<Bytes>,
 }
 
@@ -42,9 +58,10 @@ impl Leases {
     pub(super) fn new(options: &MemKvOptions) -> Self {
         Self {
             granted: BTreeMap::new(),
-            expiries: BTreeSet::new(),
+            expiries: BTreeMap::new(),
             min_ttl_seconds: options.min_lease_ttl_seconds,
             next_id: options.first_lease_id,
+            next_turn: 0,
         }
     }
 
@@ -63,8 +80,9 @@ impl Leases {
         }
         let id = if id.is_none() { self.free_id() } else { id };
         let ttl_seconds = ttl_seconds.max(self.min_ttl_seconds);
-        self.granted.insert(id, Granted { ttl_seconds, expiry: None, keys: BTreeSet::new() });
-        self.renew(id, now);
+        let expiry = self.expiry(ttl_seconds, now);
+        self.expiries.insert(expiry, id);
+        self.granted.insert(id, Granted { ttl_seconds, expiry, keys: BTreeSet::new() });
         Ok((id, ttl_seconds))
     }
 
@@ -78,29 +96,36 @@ impl Leases {
         }
     }
 
+    fn expiry(&mut self, ttl_seconds: i64, now: Instant) -> Expiry {
+        let turn = self.next_turn;
+        self.next_turn += 1;
+        let ttl = Duration::from_secs(ttl_seconds.unsigned_abs());
+        Expiry { at: now.checked_add(ttl).map_or(Moment::Never, Moment::At), turn }
+    }
+
     /// Restarts the time of a lease and returns it in seconds; `None` if there is no such lease.
     pub(super) fn renew(&mut self, id: LeaseId, now: Instant) -> Option<i64> {
+        let ttl_seconds = self.granted.get(&id)?.ttl_seconds;
+        let expiry = self.expiry(ttl_seconds, now);
         let lease = self.granted.get_mut(&id)?;
-        if let Some(expiry) = lease.expiry {
-            self.expiries.remove(&(expiry, id));
-        }
-        let ttl = Duration::from_secs(lease.ttl_seconds.unsigned_abs());
-        lease.expiry = now.checked_add(ttl);
-        self.expiries.extend(lease.expiry.map(|expiry| (expiry, id)));
-        Some(lease.ttl_seconds)
+        self.expiries.remove(&lease.expiry);
+        self.expiries.insert(expiry, id);
+        lease.expiry = expiry;
+        Some(ttl_seconds)
     }
 
     pub(super) fn remaining(&self, id: LeaseId, now: Instant) -> Option<Remaining<'_>> {
         let lease = self.granted.get(&id)?;
-        let seconds = match lease.expiry {
-            Some(expiry) => expiry.saturating_duration_since(now).as_secs() as i64,
-            None => lease.ttl_seconds,
+        let seconds = match lease.expiry.at {
+            Moment::At(expiry) => expiry.saturating_duration_since(now).as_secs() as i64,
+            Moment::Never => lease.ttl_seconds,
         };
         Some(Remaining { seconds, granted_seconds: lease.ttl_seconds, keys: &lease.keys })
     }
 
+    /// Those with the least time left first.
     pub(super) fn ids(&self) -> impl Iterator<Item = LeaseId> {
-        self.granted.keys().copied()
+        self.expiries.values().copied()
     }
 
     pub(super) fn contains(&self, id: LeaseId) -> bool {
@@ -110,21 +135,26 @@ impl Leases {
     /// Removes a lease and returns its keys in order; `None` if there is no such lease.
     pub(super) fn remove(&mut self, id: LeaseId) -> Option<BTreeSet<Bytes>> {
         let lease = self.granted.remove(&id)?;
-        if let Some(expiry) = lease.expiry {
-            self.expiries.remove(&(expiry, id));
-        }
+        self.expiries.remove(&lease.expiry);
         Some(lease.keys)
     }
 
     /// When the next lease expires.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        self.expiries.first().map(|(expiry, _)| *expiry)
+        self.first().map(|(expiry, _)| expiry)
     }
 
     /// A lease whose time is over.
     pub(super) fn expired(&self, now: Instant) -> Option<LeaseId> {
-        let (expiry, id) = self.expiries.first()?;
-        (*expiry <= now).then_some(*id)
+        let (expiry, id) = self.first()?;
+        (expiry <= now).then_some(id)
+    }
+
+    fn first(&self) -> Option<(Instant, LeaseId)> {
+        match self.expiries.first_key_value()? {
+            (Expiry { at: Moment::At(expiry), .. }, id) => Some((*expiry, *id)),
+            (Expiry { at: Moment::Never, .. }, _) => None,
+        }
     }
 
     /// Moves `key` from one lease to another; [`LeaseId::NONE`] and unknown ones have no keys.
@@ -203,6 +233,21 @@ mod tests {
         assert!(leases.remove(A).is_some());
         assert_eq!(leases.next_expiry(), None);
         assert!(leases.remove(A).is_none() && leases.renew(A, now).is_none());
+    }
+
+    // X-T
+    #[test]
+    fn list_begins_with_the_least_time_left_and_of_equals_with_the_first_renewed() {
+        let (mut leases, now) = leases();
+        for (id, ttl) in [(9, 1000), (3, 1000), (7, MAX_TTL_SECONDS), (2, 500), (-4, 1000)] {
+            assert!(grant(&mut leases, id, ttl, now).is_ok());
+        }
+        let ids = |leases: &Leases| leases.ids().map(LeaseId::get).collect::<Vec<_>>();
+        assert_eq!(ids(&leases), [2, 9, 3, -4, 7]);
+        assert_eq!(leases.renew(LeaseId::new(9), now), Some(1000));
+        assert_eq!(ids(&leases), [2, 3, -4, 9, 7]);
+        assert_eq!(leases.renew(LeaseId::new(2), now + Duration::from_secs(501)), Some(500));
+        assert_eq!(ids(&leases), [3, -4, 9, 2, 7]);
     }
 
     // R7

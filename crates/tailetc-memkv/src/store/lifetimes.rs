@@ -61,7 +61,7 @@ impl Store {
         Some(LeaseTimeToLive::new(header, id, left.seconds, granted, keys))
     }
 
-    /// The leases that there are, in no order that a server would promise.
+    /// The leases that there are, by the time that is left of them.
     pub(crate) fn lease_leases(&self) -> (Header, Vec<LeaseId>) {
         (self.header(), self.leases.ids().collect())
     }

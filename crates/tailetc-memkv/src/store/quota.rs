@@ -97,6 +97,12 @@ impl Store {
         Ok(())
     }
 
+    /// Whether any member has the alarm `NOSPACE`.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn has_alarm(&self) -> bool {
+        !self.quota.alarms.is_empty()
+    }
+
     /// The members that have the alarm `NOSPACE`.
     pub(crate) fn alarms(&mut self) -> (Option<Header>, Vec<u64>) {
         self.raft_index += 1;

@@ -93,18 +93,30 @@ fn passes(kv: &KeyValue, request: &RangeRequest) -> bool {
         && within(kv.create_revision, request.min_create_revision, request.max_create_revision)
 }
 
-/// `found` comes in key order. Where two pairs are equal the server's order is unspecified.
+/// `found` comes in key order, and equals stay in it, also in a descending order: what a server
+/// does with few pairs, of which its sort (Go's `sort.Sort`) makes one insertion after the other.
 fn sort(found: &mut [&KeyValue], request: &RangeRequest) {
+    let descending = request.sort_order == SortOrder::Descend;
     match request.sort_target {
+        // No two keys are equal.
+        SortTarget::Key if descending => found.reverse(),
         SortTarget::Key => {}
-        SortTarget::Version => found.sort_by_key(|kv| kv.version),
-        SortTarget::CreateRevision => found.sort_by_key(|kv| kv.create_revision),
-        SortTarget::ModRevision => found.sort_by_key(|kv| kv.mod_revision),
-        SortTarget::Value => found.sort_by(|a, b| a.value.cmp(&b.value)),
+        SortTarget::Version => sort_by(found, descending, |kv| kv.version),
+        SortTarget::CreateRevision => sort_by(found, descending, |kv| kv.create_revision),
+        SortTarget::ModRevision => sort_by(found, descending, |kv| kv.mod_revision),
+        SortTarget::Value => sort_by(found, descending, |kv| &kv.value),
     }
-    if request.sort_order == SortOrder::Descend {
-        found.reverse();
-    }
+}
+
+fn sort_by<'a, T: Ord>(
+    found: &mut [&'a KeyValue],
+    descending: bool,
+    target: impl Fn(&'a KeyValue) -> T,
+) {
+    found.sort_by(|a, b| {
+        let ascending = target(a).cmp(&target(b));
+        if descending { ascending.reverse() } else { ascending }
+    });
 }
 
 fn returned(kv: &KeyValue, request: &RangeRequest, version: EtcdVersion) -> KeyValue {

@@ -50,8 +50,14 @@ impl Store {
             raft_index: self.raft_index,
             raft_applied_index: self.raft_index,
             raft_term: header.raft_term,
-            errors: self.quota.alarms().map(alarm_text).collect(),
+            errors: self.quota.alarms().map(|member| self.alarm_text(member)).collect(),
         }
+    }
+
+    /// An alarm as the text format of protobuf has it, to the space at its end.
+    fn alarm_text(&self, member: u64) -> String {
+        let end = if self.options.imitate.alarm_texts_end_in_a_space() { " " } else { "" };
+        format!("memberID:{member} alarm:NOSPACE{end}")
     }
 
     /// Makes the estimated size of the database what is in use.
@@ -65,9 +71,4 @@ impl Store {
         self.raft_index += 1;
         Ok(())
     }
-}
-
-/// As protobuf's text format has it, to the space at the end.
-fn alarm_text(member: u64) -> String {
-    format!("memberID:{member} alarm:NOSPACE ")
 }

@@ -119,7 +119,7 @@ async fn full_store_refuses_puts_and_leases_before_anything_else_and_raises_the_
         let store = full(version);
         let malformed = PutRequest::new("", "");
         assert_refused(store.plain_put(&malformed), BackendErrorKind::NoSpace, NO_SPACE);
-        assert_eq!(store.full_status().errors, ["memberID:12 alarm:NOSPACE "]);
+        assert!(alarmed(&store));
         let twice = TxnRequest::new([put("a", ""), put("a", "")]);
         assert_txn_refused(&store, twice, BackendErrorKind::NoSpace).await;
         let not_chosen = TxnRequest::new([get("a")]).otherwise([put("a", "")]);
@@ -154,7 +154,7 @@ async fn full_store_lets_pass_what_makes_room() {
 #[tokio::test]
 async fn full_store_refuses_transactions_without_puts_and_nested_puts_by_version() {
     let nested = || TxnRequest::new([TxnRequest::new([put("a", "")]).into()]);
-    for (version, read_passes, nested_passes) in [
+    for (version, without_puts_passes, nested_passes) in [
         ("3.4.19", false, false),
         ("3.4.23", true, true),
         ("3.5.1", false, false),
@@ -165,9 +165,11 @@ async fn full_store_refuses_transactions_without_puts_and_nested_puts_by_version
         ("3.7.0", true, true),
         ("3.7.1", true, false),
     ] {
-        let store = full(version);
-        let read = store.txn(TxnRequest::new([get("a")])).await;
-        assert_eq!(read.is_ok(), read_passes, "{version}");
+        for without_puts in [get("a"), delete(KeyRange::key("a"))] {
+            let store = full(version);
+            let txn = store.txn(TxnRequest::new([without_puts])).await;
+            assert_eq!(txn.is_ok(), without_puts_passes, "{version}");
+        }
         let store = full(version);
         assert_eq!(store.txn(nested()).await.is_ok(), nested_passes, "{version}");
     }
@@ -205,14 +207,31 @@ async fn answers_about_alarms_have_a_header_since_3_5() {
     }
 }
 
+// X-R
+#[tokio::test]
+async fn alarm_in_the_status_ends_in_a_space_before_3_7() {
+    for (version, end) in [("3.4.23", " "), ("3.5.1", " "), ("3.6.16", " "), ("3.7.0", "")] {
+        let store = full(version);
+        store.plain_put(&PutRequest::new("k", "v")).unwrap_err();
+        let status = store.full_status();
+        let text = format!("memberID:{} alarm:NOSPACE{end}", status.header.member_id);
+        assert_eq!(status.errors, [text], "{version}");
+    }
+}
+
 // X-T
 #[tokio::test]
-async fn leases_are_listed() {
+async fn leases_are_listed_by_the_time_left() {
     let store = MemKv::new();
-    for id in [7, -3] {
-        store.lease_grant(lease(id), 60).await.unwrap();
+    for (id, ttl) in [(7, 60), (-3, 60), (5, 90), (9, 30)] {
+        store.lease_grant(lease(id), ttl).await.unwrap();
     }
-    let (header, mut ids) = store.lease_ids();
-    ids.sort_unstable();
-    assert_eq!((header.revision, ids), (rev(1), vec![lease(-3), lease(7)]));
+    let listed = |ids: [i64; 4]| (rev(1), ids.map(lease).to_vec());
+    let ids = || {
+        let (header, ids) = store.lease_ids();
+        (header.revision, ids)
+    };
+    assert_eq!(ids(), listed([9, 7, -3, 5]));
+    store.lease_keep_alive(lease(7)).await.unwrap();
+    assert_eq!(ids(), listed([9, -3, 7, 5]));
 }

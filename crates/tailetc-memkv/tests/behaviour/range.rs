@@ -1,7 +1,9 @@
-use tailetc_core::backend::{BackendErrorKind, KeyRange, KvBackend, RangeRequest};
+use tailetc_core::backend::{
+    BackendErrorKind, KeyRange, KvBackend, RangeRequest, SortOrder, SortTarget, TxnRequest,
+};
 use tailetc_memkv::MemKv;
 
-use crate::support::{assert_refused, current, erase, keys, read_at, rev, write};
+use crate::support::{assert_refused, current, erase, keys, put, read_at, rev, write};
 
 async fn sample() -> MemKv {
     let store = MemKv::new();
@@ -117,4 +119,37 @@ async fn serializable_reads_are_as_fresh_as_others() {
     let store = sample().await;
     let request = RangeRequest::new(KeyRange::all()).with_serializable();
     assert_eq!(store.range(request).await.unwrap().count, 4);
+}
+
+// G5, G6
+#[tokio::test]
+async fn equals_stay_in_key_order_in_both_directions() {
+    let store = MemKv::new();
+    let puts = ["f", "b", "d", "a", "e", "c"].map(|key| put(key, "same"));
+    store.txn(TxnRequest::new(puts)).await.unwrap();
+    write(&store, "c", "same").await;
+    let sorted = async |target, order, limit| {
+        let request = RangeRequest::new(KeyRange::all()).with_sort(target, order);
+        let response = store.range(request.with_limit(limit)).await.unwrap();
+        let kvs = response.kvs.into_iter().map(|kv| String::from_utf8(kv.key.into()).unwrap());
+        kvs.collect::<String>()
+    };
+    use SortOrder::{Ascend, Descend, None};
+    use SortTarget::{CreateRevision, Key, ModRevision, Value, Version};
+    for target in [CreateRevision, Value] {
+        for order in [None, Ascend, Descend] {
+            assert_eq!(sorted(target, order, 0).await, "abcdef", "{target:?} {order:?}");
+        }
+        // "The last one created" of six puts at one revision is the first of them.
+        assert_eq!(sorted(target, Descend, 1).await, "a");
+    }
+    for target in [ModRevision, Version] {
+        assert_eq!(sorted(target, None, 0).await, "abdefc");
+        assert_eq!(sorted(target, Ascend, 4).await, "abde");
+        assert_eq!(sorted(target, Descend, 4).await, "cabd");
+        // What is sorted is one more than the limit.
+        assert_eq!(sorted(target, None, 2).await, "ab");
+        assert_eq!(sorted(target, None, 3).await, "abd");
+    }
+    assert_eq!(sorted(Key, Descend, 0).await, "fedcba");
 }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::expect_used, reason = "a failure is what these tests are for")]
 
+mod compression;
 mod limits;
+mod pages;
 mod services;
 mod shutdown;
 mod streams;

@@ -4,11 +4,9 @@ use etcd_client::Client;
 use etcd_client::proto::{PbPutRequest, PbPutResponse, PbRangeRequest, PbRangeStreamResponse};
 use tailetc_core::backend::{KvBackendExt as _, PutRequest};
 use tailetc_memkv::{EtcdVersion, MemKv};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tonic::Code;
 
-use crate::{serve, soon};
+use crate::serve;
 
 #[tokio::test]
 async fn served_store_is_the_one_at_hand() {
@@ -42,25 +40,6 @@ async fn what_is_not_offered_is_unimplemented() {
         let refused = wire.call::<(), ()>(method, ()).await.expect_err(method);
         assert_eq!(refused.code(), Code::Unimplemented, "{method}: {refused:?}");
     }
-}
-
-#[tokio::test]
-async fn health_and_version_are_pages() {
-    let store = MemKv::builder().with_imitate("3.4.23".parse().expect("a release")).build();
-    let (server, _wire) = serve(&store).await;
-    let page = async |path| {
-        let mut stream = TcpStream::connect(server.local_addr()).await.expect("it listens");
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.expect("it reads");
-        let mut answer = String::new();
-        soon(stream.read_to_string(&mut answer)).await.expect("it answers");
-        answer
-    };
-    assert!(page("/health").await.ends_with(r#"{"health":"true"}"#));
-    let version = r#"{"etcdserver":"3.4.23","etcdcluster":"3.4.0"}"#;
-    assert!(page("/version").await.ends_with(version));
-    assert!(page("/metrics").await.starts_with("HTTP/1.1 404"));
 }
 
 /// G10: chunks of one revision, the first of ten keys, and everything about the whole in the last.

@@ -30,12 +30,15 @@ pub(crate) struct Naive {
     pub(crate) compacted: i64,
     leases: BTreeMap<LeaseId, Lease>,
     seconds: u64,
+    turns: u64,
     version: EtcdVersion,
 }
 
 struct Lease {
     ttl: u64,
     expiry: u64,
+    /// The number of its grant, or of its last renewal.
+    turn: u64,
 }
 
 impl Naive {
@@ -47,6 +50,7 @@ impl Naive {
             compacted: -1,
             leases: BTreeMap::new(),
             seconds: 0,
+            turns: 0,
             version,
         }
     }
@@ -118,23 +122,25 @@ impl Naive {
             return Err(Kind::LeaseExists);
         }
         let ttl = ttl.max(2) as u64;
-        self.leases.insert(id, Lease { ttl, expiry: self.seconds + ttl });
+        self.turns += 1;
+        self.leases.insert(id, Lease { ttl, expiry: self.seconds + ttl, turn: self.turns });
         Ok((self.header(), ttl as i64))
     }
 
     pub(crate) fn keep_alive(&mut self, id: LeaseId) -> Option<i64> {
         let lease = self.leases.get_mut(&id)?;
-        lease.expiry = self.seconds + lease.ttl;
+        self.turns += 1;
+        (lease.expiry, lease.turn) = (self.seconds + lease.ttl, self.turns);
         Some(lease.ttl as i64)
     }
 
-    /// The order of those that expire together is the store's: servers leave it open.
+    /// Those that expire together do so in the order in which they were granted or renewed.
     pub(crate) fn advance(&mut self, seconds: u64) {
         self.seconds += seconds;
         let due = self.leases.iter().filter(|(_, lease)| lease.expiry <= self.seconds);
-        let mut due: Vec<(u64, LeaseId)> = due.map(|(id, lease)| (lease.expiry, *id)).collect();
+        let mut due: Vec<_> = due.map(|(id, lease)| (lease.expiry, lease.turn, *id)).collect();
         due.sort_unstable();
-        for (_, id) in due {
+        for (_, _, id) in due {
             self.revoke(id).expect("it is due");
         }
     }
@@ -357,17 +363,19 @@ fn look(
     if request.sort_order == SortOrder::None && !filtered {
         kvs.truncate(limit + 1);
     }
-    kvs.sort_by(|left, right| match request.sort_target {
-        SortTarget::Key => left.key.cmp(&right.key),
-        SortTarget::Version => left.version.cmp(&right.version),
-        SortTarget::CreateRevision => left.create_revision.cmp(&right.create_revision),
-        SortTarget::ModRevision => left.mod_revision.cmp(&right.mod_revision),
-        SortTarget::Value => left.value.cmp(&right.value),
+    kvs.sort_by(|left, right| {
+        let (left, right) = match request.sort_order {
+            SortOrder::Descend => (right, left),
+            _ => (left, right),
+        };
+        match request.sort_target {
+            SortTarget::Key => left.key.cmp(&right.key),
+            SortTarget::Version => left.version.cmp(&right.version),
+            SortTarget::CreateRevision => left.create_revision.cmp(&right.create_revision),
+            SortTarget::ModRevision => left.mod_revision.cmp(&right.mod_revision),
+            SortTarget::Value => left.value.cmp(&right.value),
+        }
     });
-    // The order of equals is the store's: servers leave it open.
-    if request.sort_order == SortOrder::Descend {
-        kvs.reverse();
-    }
     let more = kvs.len() > limit;
     kvs.truncate(limit);
     if request.keys_only {

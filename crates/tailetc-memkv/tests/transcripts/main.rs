@@ -9,11 +9,13 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a failure is what these tests are for")]
 
+mod compressed;
 mod get;
 mod lease;
 mod maintenance;
 mod normal;
 mod odd;
+mod pages;
 mod pair;
 mod txn;
 mod watch;

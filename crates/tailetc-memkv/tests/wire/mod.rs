@@ -1,5 +1,7 @@
 //! A client that can send what etcd clients do not let one say: messages as they are.
 
+mod page;
+
 use std::marker::PhantomData;
 
 use etcd_client::proto::{
@@ -12,9 +14,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::client::Grpc;
+use tonic::codec::CompressionEncoding::Gzip;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
+
+pub(crate) use self::page::Page;
 
 /// A connection to one server.
 pub(crate) struct Wire {
@@ -28,15 +33,42 @@ impl Wire {
         Self { grpc: grpc.max_decoding_message_size(usize::MAX) }
     }
 
+    /// Compresses what is sent, and accepts answers that are compressed.
+    pub(crate) fn compressed(mut self) -> Self {
+        self.grpc = self.grpc.send_compressed(Gzip).accept_compressed(Gzip);
+        self
+    }
+
+    /// Accepts answers that are compressed.
+    pub(crate) fn accepting_compressed(mut self) -> Self {
+        self.grpc = self.grpc.accept_compressed(Gzip);
+        self
+    }
+
     /// One request, one answer; `method` is such as `KV/Range`.
     pub(crate) async fn call<Q, A>(&mut self, method: &str, request: Q) -> Result<A, Status>
     where
         Q: Message + Default + 'static,
         A: Message + Default + 'static,
     {
+        self.call_encoded(method, request).await.map(|(answer, _)| answer)
+    }
+
+    /// The same, and how the answer was compressed.
+    pub(crate) async fn call_encoded<Q, A>(
+        &mut self,
+        method: &str,
+        request: Q,
+    ) -> Result<(A, Option<String>), Status>
+    where
+        Q: Message + Default + 'static,
+        A: Message + Default + 'static,
+    {
         self.grpc.ready().await.expect("the connection stays");
-        let answer = self.grpc.unary(Request::new(request), path(method), Prost::new()).await;
-        answer.map(Response::into_inner)
+        let answer = self.grpc.unary(Request::new(request), path(method), Prost::new()).await?;
+        let encoding = answer.metadata().get("grpc-encoding");
+        let encoding = encoding.map(|text| text.to_str().expect("a name").to_owned());
+        Ok((answer.into_inner(), encoding))
     }
 
     /// One request, many answers.

@@ -3,6 +3,7 @@
 mod keys;
 mod leases;
 mod ops;
+mod ties;
 mod watches;
 
 use proptest::prelude::*;
@@ -11,6 +12,7 @@ use proptest::test_runner::{Config, Reason, RngAlgorithm, TestRng, TestRunner};
 
 use self::leases::{lease_action, short_lease};
 use self::ops::{delete, key_of_writes, put, range, revision, txn};
+use self::ties::ties;
 use self::watches::{stream, watch, watch_action};
 use super::{Action, Program, Put, Rev, Step, Value, Watch};
 
@@ -53,7 +55,8 @@ pub fn strategy() -> BoxedStrategy<Program> {
     };
     prop_oneof![
         1000 => steps(None),
-        20 => steps(Some(expiry())),
+        120 => steps(Some(ties())),
+        40 => steps(Some(expiry())),
         8 => steps(Some(burst())),
         8 => steps(Some(fragments())),
         6 => steps(Some(too_large())),
@@ -101,7 +104,8 @@ fn steps_of(actions: Vec<Action>) -> Vec<Step> {
 
 fn expiry() -> BoxedStrategy<Vec<Step>> {
     let grants = prop::collection::vec(short_lease(), 1..4);
-    let puts = prop::collection::vec((put(), key_of_writes(), 1_i64..=4), 0..8);
+    // Keys of several leases, mostly.
+    let puts = prop::collection::vec((put(), key_of_writes(), 1_i64..=3), 1..8);
     (grants, puts, prop::option::of(watch()))
         .prop_map(|(grants, puts, watch)| {
             let mut actions: Vec<_> = watch.map(Action::Watch).into_iter().collect();
