@@ -172,8 +172,8 @@ impl EtcdVersion {
         self.since(&[(5, 0)])
     }
 
-    /// The version of a cluster of members of this release.
-    pub(crate) fn cluster(self) -> Self {
+    /// The version of a cluster of members of this release: its minor version, at patch 0.
+    pub fn cluster(self) -> Self {
         Self { patch: 0, ..self }
     }
 }

@@ -7,6 +7,7 @@ use etcd_client::proto::{
 
 use super::side::{Identity, Side};
 use crate::wire::{Answer, Call};
+use tailetc_memkv::EtcdVersion;
 
 /// How much less than what was granted a lease has left within a run, in seconds.
 const ELAPSED: i64 = 300;
@@ -39,11 +40,10 @@ impl Side {
     }
 
     fn status(&self, status: &mut PbStatusResponse) {
-        // A server from 3.6 on settles on its storage version seconds after its start, and until
-        // then has none or that of an older one.
-        if let Some(version) = self.server.version().filter(|_| status.downgrade_info.is_some()) {
-            let minor = version.rsplit_once('.').map_or(version, |(minor, _)| minor);
-            status.storage_version = format!("{minor}.0");
+        // A release that is still to come is imitated by the newest one, but for its name.
+        if status.version.contains('-') {
+            status.version = EtcdVersion::NEWEST.to_string();
+            status.storage_version = EtcdVersion::NEWEST.cluster().to_string();
         }
         // The size of a database on disk is not in the contract.
         status.db_size = 0;

@@ -104,7 +104,8 @@ async fn memkv(version: Option<&str>, fault: Option<Fault>) -> Result<Server, Br
     let clock = ManualClock::new();
     let mut options =
         MemKv::builder().with_min_lease_ttl_seconds(MIN_TTL).with_clock(clock.clone());
-    if let Some(version) = version {
+    // What is no release yet is imitated by the newest one.
+    if let Some(version) = version.filter(|version| !version.contains('-')) {
         let version = version.parse::<EtcdVersion>().map_err(|e| Broken::Other(e.to_string()))?;
         options = options.with_imitate(version);
     }
