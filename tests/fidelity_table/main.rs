@@ -22,7 +22,7 @@ use crate::sources::Test;
 use crate::table::Table;
 
 /// The versions of which every rule with a conformance case says that it was compared with them.
-const SERVERS: &str = "3.4.23, 3.5.1, 3.5.30";
+const SERVERS: &str = "3.4.23, 3.5.1, 3.5.30, 3.6.16, 3.7.3";
 
 /// What the column of tests begins with when there is no test.
 const OUT_OF_SCOPE: &str = "out of scope: ";

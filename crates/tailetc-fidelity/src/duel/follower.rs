@@ -15,6 +15,9 @@ type Lane = (i64, u8);
 /// Events that are remembered to know what a watcher in the past is owed.
 const LOG: usize = 4000;
 
+/// The revisions that a watcher catches up with in one round (etcd: `watchBatchMaxRevs`).
+const BATCH: i64 = 1000;
+
 /// A change of a key.
 #[derive(Clone, Debug)]
 pub(super) struct Change {
@@ -136,9 +139,16 @@ impl Follower {
             || (self.is_answered() && self.watchers.values().all(Watcher::is_caught_up))
     }
 
-    /// Whether a watcher in the past has had nothing to show that it caught up.
-    pub(super) fn has_silent(&self) -> bool {
-        self.watchers.values().any(|w| w.asked.fresh && !w.cancelled && w.expected == 0)
+    /// In how many rounds all watchers in the past have caught up that have nothing to show for it:
+    /// none if there is no such watcher. What is left out by a filter counts too.
+    pub(super) fn silent_rounds(&self, revision: i64) -> u32 {
+        let silent = |w: &&Watcher| w.asked.fresh && !w.cancelled && w.expected == 0;
+        let rounds = |w: &Watcher| match w.asked.doomed {
+            true => 1,
+            false => 1 + revision.saturating_sub(w.from).max(0) / BATCH,
+        };
+        let most = self.watchers.values().filter(silent).map(rounds).max();
+        most.and_then(|rounds| rounds.try_into().ok()).unwrap_or(0)
     }
 
     /// All watchers are known to have caught up.

@@ -171,10 +171,10 @@ impl Duel {
             return Ok(());
         };
         self.quiesce().await?;
-        let streams = || self.a.streams.iter().chain(&self.b.streams).flatten();
-        if streams().any(|stream| stream.has_silent()) {
-            sleep_until(since + self.pauses.settle).await;
-        }
+        let streams = self.a.streams.iter().chain(&self.b.streams).flatten();
+        let revision = self.world.revision;
+        let rounds = streams.map(|stream| stream.silent_rounds(revision)).max().unwrap_or(0);
+        sleep_until(since + self.pauses.settle * rounds).await;
         let (a, b) = (&mut self.a.streams, &mut self.b.streams);
         a.iter_mut().chain(b).flatten().for_each(|stream| stream.settled());
         Ok(())

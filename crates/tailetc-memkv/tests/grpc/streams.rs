@@ -1,8 +1,8 @@
 //! Streams: who may end them, and what a slow client gets.
 
 use etcd_client::proto::PbLeaseKeepAliveRequest;
-use tailetc_core::LeaseId;
 use tailetc_core::backend::{KvBackend as _, KvBackendExt as _, PutRequest};
+use tailetc_core::{LeaseId, Revision};
 use tailetc_memkv::MemKv;
 
 use crate::wire::create;
@@ -25,6 +25,33 @@ async fn half_closed_watch_goes_on() {
         let kv = response.events[0].kv.clone().expect("a pair");
         assert_eq!(kv.value, value.as_bytes());
     }
+}
+
+/// Of the header, the revision alone is missing; whose watch it was is told by the id.
+// W6, X-D
+#[tokio::test]
+async fn cancellation_for_compaction_has_revision_0_and_no_reason() {
+    let store = MemKv::new();
+    for value in ["1", "2", "3"] {
+        store.put(PutRequest::new("a", value)).await.expect("a put");
+    }
+    store.compact(Revision::new(3)).await.expect("a compaction");
+    let (_server, wire) = serve(&store).await;
+    let (requests, mut responses) = wire.watch();
+    requests.send(create(("a", ""), 2, 7)).await.expect("it reads");
+    let mut next =
+        async || soon(responses.message()).await.expect("a response").expect("a response");
+    let created = next().await;
+    let of_created = created.header.expect("a header");
+    assert_eq!((created.created, created.canceled, of_created.revision), (true, false, 4));
+    let canceled = next().await;
+    let of_canceled = canceled.header.expect("a header");
+    assert_eq!((canceled.created, canceled.canceled, canceled.watch_id), (false, true, 7));
+    assert_eq!((canceled.compact_revision, canceled.cancel_reason.as_str()), (3, ""));
+    assert_eq!(of_canceled.revision, 0);
+    assert_eq!(of_canceled.cluster_id, of_created.cluster_id);
+    assert_eq!(of_canceled.member_id, of_created.member_id);
+    assert_eq!(of_canceled.raft_term, of_created.raft_term);
 }
 
 /// A client that reads late gets everything in order, although the server did not keep it.

@@ -9,7 +9,9 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a failure is what these tests are for")]
 
+mod chunks;
 mod compressed;
+mod full;
 mod get;
 mod lease;
 mod maintenance;

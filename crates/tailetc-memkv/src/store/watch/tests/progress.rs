@@ -71,8 +71,8 @@ async fn request_to_a_full_stream_is_lost() {
 // W16
 // W4
 #[tokio::test]
-async fn there_is_no_progress_below_the_start_of_a_watcher() {
-    for version in ["3.4.38", "3.5.22", "3.6.2", "3.7"] {
+async fn watcher_from_the_future_silences_the_progress_of_its_stream() {
+    for version in ["3.4.38", "3.5.22", "3.5.30", "3.6.2", "3.7"] {
         let kv = imitating(version).build();
         let client = Client::watching(&kv, [all(0), one("b", 3)]);
         put(&kv, "a").await;
@@ -88,8 +88,8 @@ async fn there_is_no_progress_below_the_start_of_a_watcher() {
 // W4
 #[tokio::test]
 async fn old_version_has_progress_below_the_start_of_a_watcher() {
-    for version in ["3.4.37", "3.5.21", "3.6.1", "3.5.8"] {
-        let client = Client::watching(&imitating(version).build(), [all(5)]);
+    for version in ["3.4.37", "3.5.16", "3.5.21", "3.6.1", "3.5.8"] {
+        let client = Client::watching(&imitating(version).build(), [all(0), all(5)]);
         client.request_progress();
         assert_eq!(client.rest(), [Progress(-1, 1)], "{version}");
     }
