@@ -140,14 +140,10 @@ impl Follower {
     }
 
     /// In how many rounds all watchers in the past have caught up that have nothing to show for it:
-    /// none if there is no such watcher. What is left out by a filter counts too.
+    /// none if there is no such watcher.
     pub(super) fn silent_rounds(&self, revision: i64) -> u32 {
-        let silent = |w: &&Watcher| w.asked.fresh && !w.cancelled && w.expected == 0;
-        let rounds = |w: &Watcher| match w.asked.doomed {
-            true => 1,
-            false => 1 + revision.saturating_sub(w.from).max(0) / BATCH,
-        };
-        let most = self.watchers.values().filter(silent).map(rounds).max();
+        let fresh = self.watchers.values().filter(|w| w.asked.fresh && !w.cancelled);
+        let most = fresh.map(|watcher| watcher.silent_rounds(revision)).max();
         most.and_then(|rounds| rounds.try_into().ok()).unwrap_or(0)
     }
 
@@ -165,6 +161,16 @@ impl Follower {
 }
 
 impl Watcher {
+    /// What a filter leaves out takes rounds, too, and the last of them may be without a response.
+    fn silent_rounds(&self, revision: i64) -> i64 {
+        let rounds = match self.asked.doomed {
+            true => 1,
+            false => 1 + revision.saturating_sub(self.from).max(0) / BATCH,
+        };
+        let is_shown = self.expected > 0 && (rounds == 1 || self.asked.filters.is_empty());
+        if is_shown { 0 } else { rounds }
+    }
+
     fn created(asked: Asked, response: &PbWatchResponse, log: &[Change]) -> Self {
         let current = response.header.as_ref().map_or(0, |header| header.revision);
         let from = if asked.start == 0 { current + 1 } else { asked.start };
