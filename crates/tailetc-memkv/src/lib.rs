@@ -81,8 +81,10 @@
 //! - A range passes over keys that are deleted and not compacted if they lie beside a key that
 //!   exists. One that is filtered or sorted looks at all its keys.
 //! - A condition on a range looks at the keys up to the first that does not satisfy it.
-//! - A compaction takes O(log n) for every change since the one before, and moves a pointer for
-//!   every later version of the keys that it touches.
+//! - A compaction takes effect at once. What it leaves to free takes O(log n) for every change since
+//!   the one before, and moves a pointer for every later version of the keys that it touches. That
+//!   is done some hundred versions at a time, between which others get their turn: by the compaction
+//!   itself, and by every other operation until it is done.
 //! - [`hash_kv`](MemKv::hash_kv) takes O(n log n), and so does a compaction after
 //!   [`keep_hashes`](MemKv::keep_hashes).
 //!

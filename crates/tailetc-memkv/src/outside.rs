@@ -37,8 +37,12 @@ impl MemKv {
     }
 
     /// Everything that etcd's `Status` tells.
+    ///
+    /// # Blocking
+    ///
+    /// Until what a compaction left to free is freed. Others come in between.
     pub fn full_status(&self) -> MemKvStatus {
-        self.shared.with(|store, _| store.status())
+        self.shared.block_until(|store, _| store.status())
     }
 
     /// The hash of the history up to `revision`, the same as a server's for the same requests:
@@ -80,7 +84,11 @@ impl MemKv {
     }
 
     /// Makes the estimated size of the database what is in use, as etcd's `Defragment` would.
+    ///
+    /// # Blocking
+    ///
+    /// As [`full_status`](Self::full_status).
     pub fn defragment(&self) {
-        self.shared.with(|store, _| store.defragment());
+        self.shared.block_until(|store, _| store.defragment());
     }
 }

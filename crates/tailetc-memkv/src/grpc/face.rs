@@ -44,7 +44,24 @@ impl Face {
         operation: impl FnOnce(&mut Store, Instant) -> Result<T, BackendError>,
     ) -> Result<Response<T>, Status> {
         tokio::task::coop::consume_budget().await;
-        let answer = self.shared.with(operation);
+        self.answered(request, self.shared.with(operation))
+    }
+
+    /// The same for an operation that has no answer while it needs what earlier ones left to do.
+    pub(super) async fn answer_when_done<T>(
+        &self,
+        request: impl FnOnce() -> String,
+        operation: impl FnMut(&mut Store, Instant) -> Option<Result<T, BackendError>>,
+    ) -> Result<Response<T>, Status> {
+        tokio::task::coop::consume_budget().await;
+        self.answered(request, self.shared.until(operation).await)
+    }
+
+    fn answered<T>(
+        &self,
+        request: impl FnOnce() -> String,
+        answer: Result<T, BackendError>,
+    ) -> Result<Response<T>, Status> {
         self.options.log.line(|| match &answer {
             Ok(_) => format!("{}: ok", request()),
             Err(error) => format!("{}: {error}", request()),

@@ -77,13 +77,19 @@ impl PbKvService for Kv {
         Ok(answer.map(convert::txn_response))
     }
 
+    /// Answered when the compaction has taken effect. Only who asks for `physical` waits until what
+    /// it leaves to free is freed.
     async fn compact(
         &self,
         request: Request<PbCompactionRequest>,
     ) -> Result<Response<PbCompactionResponse>, Status> {
-        let revision = Revision::new(request.get_ref().revision);
+        let PbCompactionRequest { revision, physical } = request.into_inner();
+        let revision = Revision::new(revision);
         let log = || format!("Compact {revision}");
         let answer = self.face.answer(log, |store, _| store.compact(revision)).await?;
+        if physical {
+            self.face.shared.done(revision).await;
+        }
         Ok(answer.map(|header| PbCompactionResponse { header: Some(convert::header(header)) }))
     }
 }

@@ -68,12 +68,9 @@ impl PbMaintenanceService for Maintenance {
         _request: Request<PbDefragmentRequest>,
     ) -> Result<Response<PbDefragmentResponse>, Status> {
         self.face
-            .answer(
+            .answer_when_done(
                 || "Defragment".to_owned(),
-                |store, _| {
-                    store.defragment();
-                    Ok(PbDefragmentResponse::default())
-                },
+                |store, _| store.defragment().map(|()| Ok(PbDefragmentResponse::default())),
             )
             .await
     }
@@ -104,10 +101,10 @@ impl PbMaintenanceService for Maintenance {
         let version = self.face.version();
         let quota = self.face.shared.options.quota_backend_bytes;
         self.face
-            .answer(
+            .answer_when_done(
                 || "Status".to_owned(),
                 |store, _| {
-                    let status = store.status();
+                    let status = store.status()?;
                     let mut pb = PbStatusResponse {
                         header: Some(convert::header(status.header)),
                         version: status.version.to_string(),
@@ -125,7 +122,7 @@ impl PbMaintenanceService for Maintenance {
                         pb.db_size_quota = if quota == 0 { DEFAULT_QUOTA_BYTES } else { quota };
                         pb.downgrade_info = Some(PbDowngradeInfo::default());
                     }
-                    Ok(pb)
+                    Some(Ok(pb))
                 },
             )
             .await

@@ -7,6 +7,7 @@ mod keys;
 mod leases;
 mod lifetimes;
 mod log;
+mod pieces;
 mod plain;
 mod quota;
 mod range;
@@ -14,14 +15,17 @@ mod status;
 mod txn;
 mod usage;
 mod watch;
+mod work;
 mod write;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tailetc_core::Revision;
 use tailetc_core::backend::{BackendError, Header, RangeRequest, RangeResponse};
 
 use self::change::Change;
+use self::compact::Cleaning;
 pub use self::hash::HashKv;
 use self::hash::Hashes;
 use self::keys::Keys;
@@ -35,6 +39,7 @@ use self::watch::Watches;
 pub(crate) use self::watch::{
     CreateRequest, Poll, Signals, StreamId, StreamRequest, StreamResponse,
 };
+pub(crate) use self::work::SLICE;
 use crate::{MemKvOptions, rules};
 
 /// What etcd is at before the first write.
@@ -52,6 +57,8 @@ pub(crate) struct Store {
     revision: Revision,
     /// The lowest revision that can be read.
     compacted: Revision,
+    /// The compactions of which something is left to do.
+    cleanings: VecDeque<Cleaning>,
     keys: Keys,
     log: Log,
     /// Deletions that wait for a revision, which they do only by a fault.
@@ -77,6 +84,7 @@ impl Store {
             },
             revision: FRESH,
             compacted: NEVER_COMPACTED,
+            cleanings: VecDeque::new(),
             keys: Keys::default(),
             log: Log::after(FRESH),
             held: Vec::new(),

@@ -13,41 +13,79 @@ const RECORD_OVERHEAD: i64 = 16;
 /// with what is written, and shrinks only when it is defragmented.
 #[derive(Debug)]
 pub(super) struct Usage {
-    records: i64,
-    /// The most that `in_use` has been since the last defragmentation.
+    /// The bytes of all records that there ever were.
+    added: i64,
+    removed: i64,
+    /// The most that `in_use` has been since the last defragmentation. While records are being
+    /// removed: until that began.
     size: i64,
+    /// How many removals there are that have begun or wait.
+    removals: usize,
+}
+
+/// Records that count as removed and are still to be.
+#[derive(Debug)]
+pub(super) struct Removal {
+    /// What had been added before.
+    added: i64,
 }
 
 impl Usage {
     pub(super) fn new() -> Self {
-        Self { records: 0, size: EMPTY_SIZE }
+        Self { added: 0, removed: 0, size: EMPTY_SIZE, removals: 0 }
     }
 
     /// A record of `len` bytes was added.
     pub(super) fn add(&mut self, len: usize) {
-        self.records += RECORD_OVERHEAD + len as i64;
-        self.size = self.size.max(self.in_use());
+        self.added += RECORD_OVERHEAD + len as i64;
+        if self.removals == 0 {
+            self.size = self.size.max(self.in_use());
+        }
     }
 
     /// A record of `len` bytes is gone.
     pub(super) fn remove(&mut self, len: usize) {
-        self.records -= RECORD_OVERHEAD + len as i64;
+        self.removed += RECORD_OVERHEAD + len as i64;
     }
 
-    /// Bytes of the file.
-    pub(super) fn size(&self) -> i64 {
-        self.size
+    /// From now on some records count as removed.
+    pub(super) fn removal(&mut self) -> Removal {
+        self.removals += 1;
+        Removal { added: self.added }
     }
 
-    /// Bytes of the file that hold something.
+    /// The first of the removals begins.
+    pub(super) fn begin(&mut self, removal: &Removal) {
+        self.size = self.size.max(in_use(removal.added - self.removed));
+    }
+
+    /// The first of the removals is done.
+    pub(super) fn end(&mut self) {
+        self.removals -= 1;
+        if self.removals == 0 {
+            self.size = self.size.max(self.in_use());
+        }
+    }
+
+    /// Bytes of the file, at least and at most: while records are being removed it is not known.
+    pub(super) fn size(&self) -> (i64, i64) {
+        let most = if self.removals == 0 { self.size } else { self.size.max(self.in_use()) };
+        (self.size, most)
+    }
+
+    /// Bytes of the file that hold something, if nothing is being removed.
     pub(super) fn in_use(&self) -> i64 {
-        EMPTY_IN_USE + (self.records + PAGE - 1) / PAGE * PAGE
+        in_use(self.added - self.removed)
     }
 
     /// Gives back what is not in use.
     pub(super) fn defragment(&mut self) {
         self.size = self.in_use();
     }
+}
+
+fn in_use(records: i64) -> i64 {
+    EMPTY_IN_USE + (records + PAGE - 1) / PAGE * PAGE
 }
 
 #[cfg(test)]
@@ -57,12 +95,43 @@ mod tests {
     #[test]
     fn size_follows_use_up_and_only_defragmentation_follows_it_down() {
         let mut usage = Usage::new();
-        assert_eq!((usage.size(), usage.in_use()), (20_480, 16_384));
+        assert_eq!((usage.size(), usage.in_use()), ((20_480, 20_480), 16_384));
         usage.add(10_000);
-        assert_eq!((usage.size(), usage.in_use()), (28_672, 28_672));
+        assert_eq!((usage.size(), usage.in_use()), ((28_672, 28_672), 28_672));
         usage.remove(10_000);
-        assert_eq!((usage.size(), usage.in_use()), (28_672, 16_384));
+        assert_eq!((usage.size(), usage.in_use()), ((28_672, 28_672), 16_384));
         usage.defragment();
-        assert_eq!(usage.size(), 16_384);
+        assert_eq!(usage.size(), (16_384, 16_384));
+    }
+
+    /// Adds and removes at once, or removes only in the end.
+    fn sizes(late: bool) -> [i64; 2] {
+        let mut usage = Usage::new();
+        let mut waiting = Vec::new();
+        for (add, remove) in [(20_000, 18_000), (30_000, 9_000), (3_000, 20_000), (9_000, 0)] {
+            usage.add(add);
+            waiting.push((usage.removal(), remove));
+            if !late {
+                remove_all(&mut usage, &mut waiting);
+            }
+        }
+        let (least, most) = usage.size();
+        remove_all(&mut usage, &mut waiting);
+        let (size, _) = usage.size();
+        assert!(least <= size && size <= most);
+        [size, usage.in_use()]
+    }
+
+    fn remove_all(usage: &mut Usage, waiting: &mut Vec<(Removal, usize)>) {
+        for (removal, remove) in waiting.drain(..) {
+            usage.begin(&removal);
+            usage.remove(remove);
+            usage.end();
+        }
+    }
+
+    #[test]
+    fn it_is_all_one_when_what_counts_as_removed_is_removed() {
+        assert_eq!(sizes(true), sizes(false));
     }
 }

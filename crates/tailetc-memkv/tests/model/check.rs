@@ -19,18 +19,23 @@ use crate::requests::Action;
 
 pub(crate) struct Pair {
     store: MemKv,
+    /// Does the same and leaves nothing for later.
+    twin: MemKv,
     clock: ManualClock,
     model: Naive,
     watches: Vec<(Box<dyn Watcher>, Follower)>,
     buffer: usize,
+    /// Whether all revisions are compared in the end alone.
+    looks_seldom: bool,
 }
 
 impl Pair {
     pub(crate) fn new(
-        store: MemKv,
+        [store, twin]: [MemKv; 2],
         clock: ManualClock,
         buffer: usize,
         version: EtcdVersion,
+        looks_seldom: bool,
     ) -> Self {
         let options = MemKv::builder();
         let identity = Header {
@@ -39,10 +44,12 @@ impl Pair {
             revision: Revision::ZERO,
             raft_term: options.raft_term,
         };
-        Self { store, clock, model: Naive::new(identity, version), watches: Vec::new(), buffer }
+        let model = Naive::new(identity, version);
+        Self { store, twin, clock, model, watches: Vec::new(), buffer, looks_seldom }
     }
 
     pub(crate) async fn step(&mut self, action: Action) {
+        step_of_twin(&self.twin, action.clone()).await;
         let (store, model) = (&self.store, &mut self.model);
         match action {
             Action::Range(request) => {
@@ -61,9 +68,14 @@ impl Pair {
                 let expected = model.txn(&request);
                 same(store.txn(request).await, expected);
             }
-            Action::Compact(revision) => {
+            Action::Compact(revision, drop) => {
                 let expected = model.compact(revision);
-                same(store.compact(revision).await, expected);
+                let mut compaction = store.compact(revision);
+                match poll_now(&mut compaction) {
+                    Poll::Ready(answer) => same(answer, expected),
+                    Poll::Pending if drop => assert!(expected.is_ok()),
+                    Poll::Pending => same(compaction.await, expected),
+                }
             }
             Action::Grant(id, ttl) => {
                 let granted = store.lease_grant(id, ttl).await;
@@ -78,6 +90,7 @@ impl Pair {
                 model.advance(seconds);
             }
             Action::Revoke(id) => same(store.lease_revoke(id).await, model.revoke(id)),
+            Action::Measure => self.measure(),
             Action::Watch(request) => self.watch(request).await,
             Action::Drain(which) => self.drain_one(which),
             Action::RequestProgress(which) => {
@@ -91,7 +104,29 @@ impl Pair {
         for (_, follower) in &mut self.watches {
             follower.advance(&self.model);
         }
+        // Every look does some of what is left to do.
+        if !self.looks_seldom {
+            compare_states(&self.store, &self.model).await;
+        }
+    }
+
+    /// Compares what there is no model of.
+    fn measure(&self) {
+        for revision in (0..=self.model.current() + 1).rev().map(Revision::new) {
+            let hashes = [&self.store, &self.twin].map(|store| store.hash_kv(revision));
+            let [hash, expected] = hashes.map(|hash| hash.map_err(|error| error.kind()));
+            assert_eq!(hash, expected);
+        }
+        let [mut status, mut expected] = [&self.store, &self.twin].map(MemKv::full_status);
+        (status.raft_index, expected.raft_index) = (0, 0);
+        (status.raft_applied_index, expected.raft_applied_index) = (0, 0);
+        assert_eq!(status, expected);
+    }
+
+    pub(crate) async fn end(&mut self) {
         compare_states(&self.store, &self.model).await;
+        self.measure();
+        self.drain();
     }
 
     async fn watch(&mut self, request: WatchRequest) {
@@ -132,10 +167,28 @@ impl Pair {
         self.watches.remove(which);
     }
 
-    pub(crate) fn drain(&mut self) {
+    fn drain(&mut self) {
         for which in (0..self.watches.len()).rev() {
             self.drain_one(which);
         }
+    }
+}
+
+async fn step_of_twin(twin: &MemKv, action: Action) {
+    match action {
+        Action::Put(put) => drop(twin.plain_put(&put)),
+        Action::Delete(delete) => drop(twin.plain_delete(&delete)),
+        Action::Txn(request) => drop(twin.txn(request).await),
+        Action::Compact(revision, _) => drop(twin.compact(revision).await),
+        Action::Grant(id, ttl) => drop(twin.lease_grant(id, ttl).await),
+        Action::KeepAlive(id) => drop(twin.lease_keep_alive(id).await),
+        Action::Revoke(id) => drop(twin.lease_revoke(id).await),
+        Action::Range(_)
+        | Action::Watch(_)
+        | Action::Drain(_)
+        | Action::RequestProgress(_)
+        | Action::Advance(_)
+        | Action::Measure => {}
     }
 }
 
@@ -161,9 +214,12 @@ fn same<T: Debug + PartialEq>(
     assert_eq!(actual.map_err(|error| error.kind()), expected);
 }
 
+fn poll_now<T>(future: impl Future<Output = T>) -> Poll<T> {
+    pin!(unconstrained(future)).poll(&mut Context::from_waker(Waker::noop()))
+}
+
 fn next_now(watcher: &mut dyn Watcher) -> Expected {
-    let mut context = Context::from_waker(Waker::noop());
-    match pin!(unconstrained(watcher.next())).poll(&mut context) {
+    match poll_now(watcher.next()) {
         Poll::Pending => Expected::Nothing,
         Poll::Ready(Ok(WatchResponse::Events { header, events })) => {
             Expected::Events(header.revision.get(), events)

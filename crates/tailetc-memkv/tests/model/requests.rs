@@ -14,7 +14,8 @@ pub(crate) enum Action {
     Put(PutRequest),
     Delete(DeleteRequest),
     Txn(TxnRequest),
-    Compact(Revision),
+    /// And whether whoever asks for it stops waiting for it halfway.
+    Compact(Revision, bool),
     /// With a time in seconds.
     Grant(LeaseId, i64),
     KeepAlive(LeaseId),
@@ -25,6 +26,8 @@ pub(crate) enum Action {
     RequestProgress(usize),
     /// Of the clock, by seconds.
     Advance(u64),
+    /// Asks how large the store is, and for the hashes of all revisions.
+    Measure,
 }
 
 pub(crate) fn actions() -> impl Strategy<Value = Vec<Action>> {
@@ -33,11 +36,12 @@ pub(crate) fn actions() -> impl Strategy<Value = Vec<Action>> {
         2 => delete().prop_map(Action::Delete),
         10 => txn().prop_map(Action::Txn),
         3 => range().prop_map(Action::Range),
-        2 => revision().prop_map(Action::Compact),
+        2 => (revision(), any::<bool>()).prop_map(|(at, drop)| Action::Compact(at, drop)),
         3 => (lease(), -1_i64..12).prop_map(|(id, ttl)| Action::Grant(id, ttl)),
         1 => lease().prop_map(Action::KeepAlive),
         1 => lease().prop_map(Action::Revoke),
         2 => (0_u64..8).prop_map(Action::Advance),
+        1 => Just(Action::Measure),
         3 => watch().prop_map(Action::Watch),
         3 => any::<usize>().prop_map(Action::Drain),
         2 => any::<usize>().prop_map(Action::RequestProgress),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tailetc_core::Revision;
 use tailetc_core::backend::{KeyRange, KeyValue};
 
-use self::history::History;
+use self::history::{History, Left};
 use self::tree::{Count, Tree};
 use super::change::Change;
 
@@ -118,15 +118,22 @@ impl Keys {
         }
     }
 
-    /// Forgets what `key` was before `revision`, and shows it to `forgotten`. From now on no
-    /// revision below that is asked for; of the keys that changed up to it none must be left out.
+    /// Forgets what `key` was before `revision`, about `most` versions of it, shows them to
+    /// `forgotten`, and says whether that was all. From now on no revision below that is asked for;
+    /// of the keys that changed up to it none must be left out.
     pub(crate) fn compact(
         &mut self,
         key: &[u8],
         revision: Revision,
+        most: usize,
         forgotten: &mut impl FnMut(&Change),
-    ) {
-        self.histories.compact(key, revision, |history| history.compact(revision, forgotten));
+    ) -> bool {
+        let mut left = Left::Rest;
+        self.histories.compact(key, revision, |history| {
+            left = history.compact(revision, most, forgotten);
+            left == Left::Nothing
+        });
+        left != Left::More
     }
 
     /// For every key its last version up to `revision`, deletions too, in no order to be relied on.

@@ -1,0 +1,27 @@
+//! What is left to do of requests that were answered before they were done with.
+//!
+//! It is done in slices, by whoever asks the store for anything.
+
+use tailetc_core::Revision;
+
+use super::Store;
+
+/// How many keys or versions a slice is about: some hundred microseconds.
+pub(crate) const SLICE: usize = 256;
+
+impl Store {
+    /// Does a slice of what is left to do.
+    pub(crate) fn work(&mut self) {
+        self.clean(self.options.slice.max(1));
+    }
+
+    /// Does all that is left to do.
+    pub(super) fn finish(&mut self) {
+        self.clean(usize::MAX);
+    }
+
+    /// Whether all is done that requests up to `revision` have left to do.
+    pub(crate) fn is_done(&self, revision: Revision) -> bool {
+        self.is_clean(revision)
+    }
+}
