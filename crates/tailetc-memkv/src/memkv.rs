@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::MemKvOptions;
 use crate::request::Txn;
-use crate::store::Store;
+use crate::store::{Deletions, Store};
 use crate::version::SolicitedProgress;
 use crate::watcher;
 
@@ -26,8 +26,8 @@ use crate::watcher;
 ///
 /// # Blocking
 ///
-/// Every method takes a lock for the time that its answer takes to compute, and never waits for
-/// anything else.
+/// Every method takes a lock for the time that its answer takes to compute, or a part of it that is
+/// done at a time. Those that are not async wait for nothing else, but where they say so.
 #[derive(Clone)]
 pub struct MemKv {
     pub(crate) shared: Arc<Shared>,
@@ -128,6 +128,41 @@ impl Shared {
         }
     }
 
+    /// Runs `operation`, and ends when all that it changed is written down.
+    pub(crate) async fn written<T: Deletions>(
+        &self,
+        operation: impl FnOnce(&mut Store, Instant) -> T,
+    ) -> T {
+        let (mut answer, unfinished) = self.with(|store, now| {
+            // What expired is nobody's.
+            store.take_unfinished();
+            (operation(store, now), store.take_unfinished())
+        });
+        if let Some(unfinished) = unfinished {
+            let revision = unfinished.revision;
+            self.until(|store, _| store.is_written(revision).then_some(())).await;
+            unfinished.complete(&mut answer);
+        }
+        answer
+    }
+
+    /// The same for those who cannot wait otherwise than by blocking their thread.
+    pub(crate) fn block_written<T: Deletions>(
+        &self,
+        operation: impl FnOnce(&mut Store, Instant) -> T,
+    ) -> T {
+        let (mut answer, unfinished) = self.with(|store, now| {
+            store.take_unfinished();
+            (operation(store, now), store.take_unfinished())
+        });
+        if let Some(unfinished) = unfinished {
+            let revision = unfinished.revision;
+            self.block_until(|store, _| store.is_written(revision).then_some(()));
+            unfinished.complete(&mut answer);
+        }
+        answer
+    }
+
     /// Ends when all is done that requests up to `revision` left to do.
     pub(crate) async fn done(&self, revision: Revision) {
         self.until(|store, _| store.is_done(revision).then_some(())).await;
@@ -150,9 +185,9 @@ impl fmt::Debug for Shared {
 ///
 /// # Cancel safety
 ///
-/// An operation takes effect entirely or, if dropped before it was polled, not at all. All but a
-/// compaction end with the first poll, unless they spend the last of the task's budget. A compaction
-/// that is dropped later has taken effect; what it leaves to free is freed by later operations.
+/// An operation takes effect entirely or, if dropped before it was polled, not at all. Those that
+/// leave much to do, compactions and deletions of very many keys, may be dropped after they have
+/// taken effect and before they are answered. Later operations do then what is left.
 #[async_trait]
 impl KvBackend for MemKv {
     fn capabilities(&self) -> Capabilities {
@@ -174,12 +209,12 @@ impl KvBackend for MemKv {
         tokio::task::coop::consume_budget().await;
         let request_len = request.encoded_len();
         let request = Txn::from(request);
-        self.shared.with(|store, _| store.txn(&request, request_len))
+        self.shared.written(|store, _| store.txn(&request, request_len)).await
     }
 
     async fn watch(&self, request: WatchRequest) -> Result<Box<dyn Watcher>, BackendError> {
         tokio::task::coop::consume_budget().await;
-        watcher::open(&self.shared, request)
+        watcher::open(&self.shared, request).await
     }
 
     async fn compact(&self, revision: Revision) -> Result<Header, BackendError> {
@@ -196,7 +231,7 @@ impl KvBackend for MemKv {
 
     async fn lease_revoke(&self, id: LeaseId) -> Result<Header, BackendError> {
         tokio::task::coop::consume_budget().await;
-        self.shared.with(|store, _| store.lease_revoke(id))
+        self.shared.written(|store, _| store.lease_revoke(id)).await
     }
 
     async fn lease_keep_alive(&self, id: LeaseId) -> Result<Option<Lease>, BackendError> {
@@ -210,7 +245,7 @@ impl KvBackend for MemKv {
         keys: bool,
     ) -> Result<Option<LeaseTimeToLive>, BackendError> {
         tokio::task::coop::consume_budget().await;
-        Ok(self.shared.with(|store, now| store.lease_time_to_live(id, keys, now)))
+        Ok(self.shared.until(|store, now| store.lease_time_to_live(id, keys, now)).await)
     }
 
     async fn status(&self) -> Result<Status, BackendError> {

@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 use super::convert;
 use super::face::Face;
 use super::status::not_offered;
+use crate::HashKv;
 
 /// etcd's quota unless another is chosen (etcd: `server/storage/quota.go`).
 const DEFAULT_QUOTA_BYTES: i64 = 2 * 1024 * 1024 * 1024;
@@ -82,14 +83,14 @@ impl PbMaintenanceService for Maintenance {
         let revision = Revision::new(request.get_ref().revision);
         let log = || format!("HashKV {revision}");
         self.face
-            .answer(log, |store, _| {
-                let hash = store.hash_kv(revision)?;
-                Ok(PbHashKvResponse {
+            .answer_when_done(log, |store, _| {
+                let response = |hash: HashKv| PbHashKvResponse {
                     header: Some(convert::header(hash.header)),
                     hash: hash.hash,
                     compact_revision: hash.compact_revision.get(),
                     hash_revision: hash.hash_revision.get(),
-                })
+                };
+                Some(store.hash_kv(revision)?.map(response))
             })
             .await
     }

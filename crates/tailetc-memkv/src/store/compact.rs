@@ -9,7 +9,8 @@ use tailetc_core::Revision;
 use tailetc_core::backend::{BackendError, Header};
 
 use super::Store;
-use super::change::Changes;
+use super::change::{Change, Changes, Wide};
+use super::hash::kept::Hashing;
 use super::hash::record_len;
 use super::usage::Removal;
 use crate::errors;
@@ -18,10 +19,20 @@ use crate::errors;
 #[derive(Debug)]
 pub(super) struct Cleaning {
     revision: Revision,
+    /// The store's revision when it took effect.
+    pub(super) after: Revision,
     /// What `revision` itself changed, of which the log may have less.
     last: Changes,
-    removal: Removal,
+    pub(super) removal: Removal,
+    /// Before anything is forgotten.
+    hashing: Option<Hashing>,
     stage: Stage,
+}
+
+impl Cleaning {
+    pub(super) fn is_hashing(&self) -> bool {
+        self.hashing.is_some()
+    }
 }
 
 #[derive(Debug)]
@@ -36,8 +47,6 @@ enum Stage {
 impl Store {
     /// Forgets what is below `revision`: from now on nobody is told of it. To free it is left to
     /// [`clean`](Self::clean).
-    ///
-    /// Takes time by the number of keys if [hashes are kept](Self::keep_hashes).
     pub(crate) fn compact(&mut self, revision: Revision) -> Result<Header, BackendError> {
         self.raft_index += 1;
         if revision <= self.compacted {
@@ -46,13 +55,17 @@ impl Store {
         if revision > self.revision {
             return Err(errors::future_revision());
         }
-        self.store_compaction_hash(revision);
+        let last = self.log.compact(revision, self.options.imitate);
+        let last = last.unwrap_or_else(|| Vec::new().into());
+        self.cleanings.push_back(Cleaning {
+            revision,
+            after: self.revision,
+            hashing: self.hashing([self.compacted, revision], &last),
+            last,
+            removal: self.usage.removal(),
+            stage: Stage::Waiting,
+        });
         self.compacted = revision;
-        if let Some(last) = self.log.compact(revision, self.options.imitate) {
-            let removal = self.usage.removal();
-            let cleaning = Cleaning { revision, last, removal, stage: Stage::Waiting };
-            self.cleanings.push_back(cleaning);
-        }
         Ok(self.header())
     }
 
@@ -61,13 +74,22 @@ impl Store {
         self.cleanings.front().is_none_or(|cleaning| cleaning.revision > revision)
     }
 
-    /// Forgets about `most` versions of keys. Each takes time by the logarithm of the number of
-    /// keys, and by the number of versions that are left of its key.
-    pub(super) fn clean(&mut self, most: usize) {
+    /// Forgets about `most` versions of keys, and returns how many more it could have. Each takes
+    /// time by the logarithm of the number of keys, and by the number of versions that are left of
+    /// its key. If hashes are kept, looks at all keys first. Everything is written.
+    pub(super) fn clean(&mut self, most: usize) -> usize {
         let mut left = most;
         while left > 0
             && let Some(cleaning) = self.cleanings.front_mut()
         {
+            if let Some(hashing) = &mut cleaning.hashing {
+                if let Some(hash) = hashing.go_on(&self.keys, &self.log, left) {
+                    self.hashes.keep(cleaning.revision, hash, hashing.since());
+                    cleaning.hashing = None;
+                }
+                left = 0;
+                continue;
+            }
             let (changes, done) = match &mut cleaning.stage {
                 Stage::Waiting => {
                     self.usage.begin(&cleaning.removal);
@@ -97,18 +119,41 @@ impl Store {
                     *done += usize::from(is_done);
                 }
                 None if matches!(cleaning.stage, Stage::Older(_)) => {
-                    self.log.forget_oldest();
                     cleaning.stage = Stage::Older(0);
+                    let changes = self.log.forget_oldest();
+                    self.waste.extend(changes.and_then(wasted));
                 }
                 None => {
                     self.usage.end();
-                    self.cleanings.pop_front();
+                    let cleaning = self.cleanings.pop_front();
+                    self.waste.extend(cleaning.and_then(|cleaning| wasted(cleaning.last)));
                 }
             }
             left = left.saturating_sub(forgotten.max(1));
         }
-        if self.cleanings.is_empty() {
-            self.cleanings.shrink_to_fit();
+        left
+    }
+
+    /// Frees about `most` changes that nobody tells of any more.
+    pub(super) fn free(&mut self, most: usize) {
+        let mut left = most;
+        while left > 0
+            && let Some(last) = self.waste.last_mut()
+        {
+            let kept = last.len().saturating_sub(left);
+            left -= last.len() - kept;
+            last.truncate(kept);
+            if kept == 0 {
+                self.waste.pop();
+            }
         }
+    }
+}
+
+/// The list of changes, if it is too long to be freed at once and nobody else has it.
+fn wasted(changes: Changes) -> Option<Vec<Arc<Change>>> {
+    match changes {
+        Changes::Wide(wide) => Arc::into_inner(wide).map(Wide::into_changes),
+        Changes::One(_) | Changes::Many(_) => None,
     }
 }

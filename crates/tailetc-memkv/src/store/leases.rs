@@ -8,6 +8,7 @@ use tailetc_core::LeaseId;
 use tailetc_core::backend::BackendError;
 use tokio::time::Instant;
 
+use super::keys::KeySet;
 use crate::{MemKvOptions, errors};
 
 /// etcd's `MaxLeaseTTL`.
@@ -27,7 +28,9 @@ struct Granted {
     ttl_seconds: i64,
     /// `None`: beyond what the clock can say.
     expiry: Option<Instant>,
-    keys: BTreeSet<Bytes>,
+    /// Those that are attached to it, and such as were and are deleted, of which that is still to be
+    /// written down.
+    keys: KeySet,
 }
 
 /// What is left of a lease.
@@ -35,7 +38,7 @@ pub(super) struct Remaining<'a> {
     /// Whole seconds, rounded down.
     pub(super) seconds: i64,
     pub(super) granted_seconds: i64,
-    pub(super) keys: &'a BTreeSet<Bytes>,
+    pub(super) keys: &'a KeySet,
 }
 
 impl Leases {
@@ -63,7 +66,7 @@ impl Leases {
         }
         let id = if id.is_none() { self.free_id() } else { id };
         let ttl_seconds = ttl_seconds.max(self.min_ttl_seconds);
-        self.granted.insert(id, Granted { ttl_seconds, expiry: None, keys: BTreeSet::new() });
+        self.granted.insert(id, Granted { ttl_seconds, expiry: None, keys: KeySet::default() });
         self.renew(id, now);
         Ok((id, ttl_seconds))
     }
@@ -107,8 +110,8 @@ impl Leases {
         self.granted.contains_key(&id)
     }
 
-    /// Removes a lease and returns its keys in order; `None` if there is no such lease.
-    pub(super) fn remove(&mut self, id: LeaseId) -> Option<BTreeSet<Bytes>> {
+    /// Removes a lease and returns its keys; `None` if there is no such lease.
+    pub(super) fn remove(&mut self, id: LeaseId) -> Option<KeySet> {
         let lease = self.granted.remove(&id)?;
         if let Some(expiry) = lease.expiry {
             self.expiries.remove(&(expiry, id));
@@ -136,7 +139,7 @@ impl Leases {
             lease.keys.remove(key);
         }
         if let Some(lease) = self.granted.get_mut(&to) {
-            lease.keys.insert(key.clone());
+            lease.keys.insert(key);
         }
     }
 }
@@ -218,7 +221,8 @@ mod tests {
         leases.move_key(&key, A, A);
         assert_eq!(leases.remaining(A, now).expect("alive").keys.len(), 1);
         leases.move_key(&key, A, b);
-        assert!(leases.remaining(A, now).expect("alive").keys.is_empty());
-        assert_eq!(leases.remove(b), Some(BTreeSet::from([key])));
+        assert!(leases.remaining(A, now).expect("alive").keys.len() == 0);
+        let left = leases.remove(b).expect("alive");
+        assert!(left.iter().eq([&key]));
     }
 }

@@ -19,13 +19,16 @@ pub(crate) struct Log {
     /// The revision of the first entry. Revisions have no gaps: each one changed something.
     oldest: Revision,
     entries: Pieces<Changes>,
+    /// Whose rules the first revision that is told is still to be compacted by, if it was not
+    /// written when it was.
+    forgets: Option<EtcdVersion>,
 }
 
 impl Log {
     /// The log of an empty store at `revision`.
     pub(crate) fn after(revision: Revision) -> Self {
         let first = revision.next();
-        Self { first, oldest: first, entries: Pieces::default() }
+        Self { first, oldest: first, entries: Pieces::default(), forgets: None }
     }
 
     /// Adds the changes of the next revision.
@@ -57,8 +60,31 @@ impl Log {
         let position = self.position(revision);
         let changes = self.entries.get_mut(position)?;
         let all = changes.clone();
+        self.forgets = (!all.is_written()).then_some(version);
         forget_overwritten(changes, version);
         Some(all)
+    }
+
+    /// The changes of `revision` are written now.
+    pub(crate) fn written(&mut self, revision: Revision) {
+        if revision == self.first
+            && let Some(version) = self.forgets.take()
+        {
+            let position = self.position(revision);
+            if let Some(changes) = self.entries.get_mut(position) {
+                forget_overwritten(changes, version);
+            }
+        }
+    }
+
+    /// The first revision that is not forgotten, told or not.
+    pub(crate) fn oldest(&self) -> Revision {
+        self.oldest
+    }
+
+    /// The changes of a revision that is not forgotten, told or not.
+    pub(crate) fn changes_of(&self, revision: Revision) -> Option<&Changes> {
+        self.entries.get(self.position(revision))
     }
 
     /// The first revision that is not forgotten, if it is below `revision`.
@@ -66,12 +92,12 @@ impl Log {
         if self.oldest < revision { self.entries.front() } else { None }
     }
 
-    /// Forgets the first revision, which must not be told any more.
-    pub(crate) fn forget_oldest(&mut self) {
+    /// Forgets the first revision, which must not be told any more, and returns what it changed.
+    pub(crate) fn forget_oldest(&mut self) -> Option<Changes> {
         debug_assert!(self.oldest < self.first, "it is told");
-        if self.entries.pop_front().is_some() {
-            self.oldest = self.oldest.next();
-        }
+        let changes = self.entries.pop_front()?;
+        self.oldest = self.oldest.next();
+        Some(changes)
     }
 
     /// How many entries are before `revision`.
@@ -91,26 +117,48 @@ impl Log {
 /// end and puts it again. New servers then lose the value and end when the key is next read; here
 /// all that follows the first deletion is kept.
 fn forget_overwritten(changes: &mut Changes, version: EtcdVersion) {
-    let kept = if version.keeps_deletions_when_compacted() {
-        let overtaken = first_puts_overtaken(changes);
-        retain(changes, |change| !overtaken.contains(&change.sub))
-    } else {
-        let last: HashMap<&Bytes, u32> =
-            changes.iter().map(|change| (&change.kv.key, change.sub)).collect();
-        let is_last = |change: &Change| last.get(&change.kv.key) == Some(&change.sub);
-        retain(changes, |change| !change.is_deletion() && is_last(change))
+    let kept = match (&*changes, version.keeps_deletions_when_compacted()) {
+        // It is done when they are.
+        (Changes::Wide(_), _) if !changes.is_written() => return,
+        // Its many deletions are of keys that it has not put before.
+        (Changes::Wide(wide), true) => {
+            let others = wide.others();
+            let mut overtaken = first_puts_overtaken(&others);
+            overtaken.retain(|sub| {
+                let put = others.iter().find(|change| change.sub == *sub);
+                put.is_some_and(|put| !wide.is_in_runs(&put.kv.key))
+            });
+            if overtaken.is_empty() {
+                return;
+            }
+            retain(changes, |change| !overtaken.contains(&change.sub))
+        }
+        (_, true) => {
+            let overtaken = first_puts_overtaken(changes);
+            retain(changes, |change| !overtaken.contains(&change.sub))
+        }
+        (Changes::Wide(wide), false) => last_puts(&wide.others()),
+        (_, false) => last_puts(changes),
     };
     if kept.len() < changes.len() {
         *changes = kept.into();
     }
 }
 
-fn retain(changes: &Changes, keep: impl Fn(&Change) -> bool) -> Vec<Arc<Change>> {
+/// The changes that are the last ones of their keys, but deletions.
+fn last_puts(changes: &[Arc<Change>]) -> Vec<Arc<Change>> {
+    let last: HashMap<&Bytes, u32> =
+        changes.iter().map(|change| (&change.kv.key, change.sub)).collect();
+    let is_last = |change: &Change| last.get(&change.kv.key) == Some(&change.sub);
+    retain(changes, |change| !change.is_deletion() && is_last(change))
+}
+
+fn retain(changes: &[Arc<Change>], keep: impl Fn(&Change) -> bool) -> Vec<Arc<Change>> {
     changes.iter().filter(|change| keep(change)).cloned().collect()
 }
 
 /// The puts that are the first change of their key and not the last.
-fn first_puts_overtaken(changes: &Changes) -> HashSet<u32> {
+fn first_puts_overtaken(changes: &[Arc<Change>]) -> HashSet<u32> {
     let mut first_puts: HashMap<&Bytes, Option<u32>> = HashMap::new();
     let mut overtaken = HashSet::new();
     for change in changes.iter() {

@@ -53,6 +53,11 @@ impl<T> Pieces<T> {
         item
     }
 
+    pub(super) fn get(&self, index: usize) -> Option<&T> {
+        let (piece, index) = self.place(index);
+        self.pieces.get(piece)?.get(index)
+    }
+
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         let (piece, index) = self.place(index);
         self.pieces.get_mut(piece)?.get_mut(index)
@@ -95,6 +100,7 @@ mod tests {
                 prop_assert_eq!(pieces.front(), model.front());
                 prop_assert_eq!(pieces.len(), model.len());
                 for index in 0..=model.len() + 1 {
+                    prop_assert_eq!(pieces.get(index), model.get(index));
                     prop_assert_eq!(pieces.get_mut(index), model.get_mut(index));
                     let left = model.iter().skip(index);
                     prop_assert!(pieces.from(index).eq(left), "from {}", index);

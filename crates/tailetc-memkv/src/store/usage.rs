@@ -9,6 +9,9 @@ const PAGE: i64 = 4096;
 /// What bbolt keeps of a record beside its key and value.
 const RECORD_OVERHEAD: i64 = 16;
 
+/// The most that the record of a deletion has beside its key.
+const DELETION: i64 = 32;
+
 /// An estimate, as if every record lay in full pages: a real file is up to twice as large. It grows
 /// with what is written, and shrinks only when it is defragmented.
 #[derive(Debug)]
@@ -21,6 +24,9 @@ pub(super) struct Usage {
     size: i64,
     /// How many removals there are that have begun or wait.
     removals: usize,
+    /// How many deletions count as added and are still to be.
+    unwritten: usize,
+    longest_key: usize,
 }
 
 /// Records that count as removed and are still to be.
@@ -30,14 +36,40 @@ pub(super) struct Removal {
     added: i64,
 }
 
+impl Removal {
+    /// Records of so many bytes had been added before, too.
+    pub(super) fn added_before(&mut self, count: usize, bytes: usize) {
+        self.added += RECORD_OVERHEAD * count as i64 + bytes as i64;
+    }
+}
+
 impl Usage {
     pub(super) fn new() -> Self {
-        Self { added: 0, removed: 0, size: EMPTY_SIZE, removals: 0 }
+        Self { added: 0, removed: 0, size: EMPTY_SIZE, removals: 0, unwritten: 0, longest_key: 0 }
     }
 
     /// A record of `len` bytes was added.
     pub(super) fn add(&mut self, len: usize) {
         self.added += RECORD_OVERHEAD + len as i64;
+        if self.removals == 0 {
+            self.size = self.size.max(self.in_use());
+        }
+    }
+
+    /// There is a key of `len` bytes.
+    pub(super) fn saw_key(&mut self, len: usize) {
+        self.longest_key = self.longest_key.max(len);
+    }
+
+    /// So many deletions count as added.
+    pub(super) fn unwritten(&mut self, count: usize) {
+        self.unwritten += count;
+    }
+
+    /// Some of those are now, which have so many bytes.
+    pub(super) fn add_late(&mut self, count: usize, bytes: usize) {
+        self.unwritten -= count.min(self.unwritten);
+        self.added += RECORD_OVERHEAD * count as i64 + bytes as i64;
         if self.removals == 0 {
             self.size = self.size.max(self.in_use());
         }
@@ -67,13 +99,19 @@ impl Usage {
         }
     }
 
-    /// Bytes of the file, at least and at most: while records are being removed it is not known.
+    /// Bytes of the file, at least and at most: it is not known while records are being added or
+    /// removed that count already.
     pub(super) fn size(&self) -> (i64, i64) {
-        let most = if self.removals == 0 { self.size } else { self.size.max(self.in_use()) };
-        (self.size, most)
+        if self.removals == 0 && self.unwritten == 0 {
+            return (self.size, self.size);
+        }
+        let deletion = RECORD_OVERHEAD + DELETION + self.longest_key as i64;
+        let unwritten = deletion.saturating_mul(self.unwritten as i64);
+        let most = in_use((self.added - self.removed).saturating_add(unwritten));
+        (self.size, self.size.max(most))
     }
 
-    /// Bytes of the file that hold something, if nothing is being removed.
+    /// Bytes of the file that hold something, if nothing is being added or removed.
     pub(super) fn in_use(&self) -> i64 {
         in_use(self.added - self.removed)
     }

@@ -6,22 +6,32 @@ use tailetc_core::Revision;
 
 use super::Store;
 
-/// How many keys or versions a slice is about: some hundred microseconds.
+/// How many keys or versions a slice is about: some hundred microseconds. A deletion of no more is
+/// done with at once.
 pub(crate) const SLICE: usize = 256;
 
 impl Store {
     /// Does a slice of what is left to do.
     pub(crate) fn work(&mut self) {
-        self.clean(self.options.slice.max(1));
+        self.do_some(self.options.slice.max(1));
     }
 
     /// Does all that is left to do.
     pub(super) fn finish(&mut self) {
-        self.clean(usize::MAX);
+        while !self.is_done(self.revision) {
+            self.do_some(usize::MAX);
+        }
+    }
+
+    /// What is forgotten must have been written.
+    fn do_some(&mut self, most: usize) {
+        let left = self.write_down(most);
+        let left = self.clean(left);
+        self.free(left);
     }
 
     /// Whether all is done that requests up to `revision` have left to do.
     pub(crate) fn is_done(&self, revision: Revision) -> bool {
-        self.is_clean(revision)
+        self.is_written(revision) && self.is_clean(revision) && self.waste.is_empty()
     }
 }

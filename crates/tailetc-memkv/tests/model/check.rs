@@ -15,7 +15,7 @@ use tokio::task::coop::unconstrained;
 
 use crate::follower::{Expected, Follower};
 use crate::naive::Naive;
-use crate::requests::Action;
+use crate::requests::{Action, Patience};
 
 pub(crate) struct Pair {
     store: MemKv,
@@ -64,18 +64,13 @@ impl Pair {
                 let expected = model.delete(&delete);
                 same(store.plain_delete(&delete), expected);
             }
-            Action::Txn(request) => {
+            Action::Txn(request, patience) => {
                 let expected = model.txn(&request);
-                same(store.txn(request).await, expected);
+                answered(store.txn(request), expected, patience).await;
             }
-            Action::Compact(revision, drop) => {
+            Action::Compact(revision, patience) => {
                 let expected = model.compact(revision);
-                let mut compaction = store.compact(revision);
-                match poll_now(&mut compaction) {
-                    Poll::Ready(answer) => same(answer, expected),
-                    Poll::Pending if drop => assert!(expected.is_ok()),
-                    Poll::Pending => same(compaction.await, expected),
-                }
+                answered(store.compact(revision), expected, patience).await;
             }
             Action::Grant(id, ttl) => {
                 let granted = store.lease_grant(id, ttl).await;
@@ -89,7 +84,10 @@ impl Pair {
                 self.clock.advance(Duration::from_secs(seconds));
                 model.advance(seconds);
             }
-            Action::Revoke(id) => same(store.lease_revoke(id).await, model.revoke(id)),
+            Action::Revoke(id, patience) => {
+                let expected = model.revoke(id);
+                answered(store.lease_revoke(id), expected, patience).await;
+            }
             Action::Measure => self.measure(),
             Action::Watch(request) => self.watch(request).await,
             Action::Drain(which) => self.drain_one(which),
@@ -174,15 +172,29 @@ impl Pair {
     }
 }
 
+/// An answer that does not come at once is that to a request that has taken effect, waited for or
+/// not.
+async fn answered<T: Debug + PartialEq>(
+    mut answer: impl Future<Output = Result<T, BackendError>> + Unpin,
+    expected: Result<T, BackendErrorKind>,
+    patience: Patience,
+) {
+    match poll_now(&mut answer) {
+        Poll::Ready(answer) => same(answer, expected),
+        Poll::Pending if patience == Patience::Drops => assert!(expected.is_ok()),
+        Poll::Pending => same(answer.await, expected),
+    }
+}
+
 async fn step_of_twin(twin: &MemKv, action: Action) {
     match action {
         Action::Put(put) => drop(twin.plain_put(&put)),
         Action::Delete(delete) => drop(twin.plain_delete(&delete)),
-        Action::Txn(request) => drop(twin.txn(request).await),
+        Action::Txn(request, _) => drop(twin.txn(request).await),
         Action::Compact(revision, _) => drop(twin.compact(revision).await),
         Action::Grant(id, ttl) => drop(twin.lease_grant(id, ttl).await),
         Action::KeepAlive(id) => drop(twin.lease_keep_alive(id).await),
-        Action::Revoke(id) => drop(twin.lease_revoke(id).await),
+        Action::Revoke(id, _) => drop(twin.lease_revoke(id).await),
         Action::Range(_)
         | Action::Watch(_)
         | Action::Drain(_)
@@ -218,8 +230,13 @@ fn poll_now<T>(future: impl Future<Output = T>) -> Poll<T> {
     pin!(unconstrained(future)).poll(&mut Context::from_waker(Waker::noop()))
 }
 
+/// More than it takes to do all that is left to do.
+const POLLS: usize = 100;
+
 fn next_now(watcher: &mut dyn Watcher) -> Expected {
-    match poll_now(watcher.next()) {
+    let mut next = watcher.next();
+    let polls = (0..POLLS).map(|_| poll_now(&mut next));
+    match polls.into_iter().find(Poll::is_ready).unwrap_or(Poll::Pending) {
         Poll::Pending => Expected::Nothing,
         Poll::Ready(Ok(WatchResponse::Events { header, events })) => {
             Expected::Events(header.revision.get(), events)

@@ -1,12 +1,14 @@
 //! The versions of one key.
 
 use std::iter;
+use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tailetc_core::Revision;
 use tailetc_core::backend::KeyValue;
 
-use super::tree::{Counted, Turn};
+use super::tree::{Counted, Turn, Whom};
 use crate::store::change::Change;
 
 /// Versions, oldest first, never none.
@@ -40,6 +42,20 @@ impl History {
 
     pub(super) fn live_at(&self, revision: Revision) -> Option<&KeyValue> {
         self.at(revision)?.live()
+    }
+
+    /// The deletion at a position among the changes of `revision`, and the pair before it.
+    pub(super) fn deletion(
+        &self,
+        revision: Revision,
+        subs: &Range<u32>,
+    ) -> Option<(&Arc<Change>, &KeyValue)> {
+        let versions = self.versions();
+        let first = versions.partition_point(|version| version.revision() < revision);
+        let is_it = |version: &Change| version.is_deletion() && subs.contains(&version.sub);
+        let after = versions[first..].iter().take_while(|version| version.revision() == revision);
+        let (at, deletion) = (first..).zip(after).find(|(_, version)| is_it(version))?;
+        Some((deletion, &versions.get(at.checked_sub(1)?)?.kv))
     }
 
     /// The versions from `revision` on.
@@ -136,12 +152,22 @@ impl Counted for History {
     fn weight(&self) -> usize {
         self.versions().len()
     }
+
+    fn is_of(&self, whom: Whom) -> bool {
+        match whom {
+            Whom::All => true,
+            Whom::Lease(lease) => self.versions().last().is_some_and(|last| last.kv.lease == lease),
+        }
+    }
+
+    fn end(&mut self, key: &Bytes, revision: Revision, sub: u32) {
+        self.push(Arc::new(Change::deletion(key.clone(), revision, sub)));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
 
     fn history(versions: &[(i64, i64, i64)]) -> History {
         let change = |&(created, modified, version)| {

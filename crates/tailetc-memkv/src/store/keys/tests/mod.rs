@@ -1,3 +1,5 @@
+mod wide;
+
 use std::collections::BTreeMap;
 
 use super::*;
