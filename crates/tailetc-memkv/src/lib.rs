@@ -81,9 +81,13 @@
 //! - A range passes over keys that are deleted and not compacted if they lie beside a key that
 //!   exists. One that is filtered or sorted looks at all its keys.
 //! - A condition on a range looks at the keys up to the first that does not satisfy it.
-//! - A compaction takes O(log n) for every change since the one before, and moves a pointer for
-//!   every later version of the keys that it touches.
-//! - [`hash_kv`](MemKv::hash_kv) takes O(n log n), and so does a compaction after
+//! - A compaction, and a deletion of more than some hundred keys by a range or with their lease,
+//!   takes effect at once. What it leaves to do takes O(log n) for every change since the compaction
+//!   before, and for every deletion. That is done some hundred versions at a time, between which
+//!   others get their turn: by the one who asked for it, which is answered in the end, and by every
+//!   other operation until it is done. What needs it waits: watches, the keys of a lease,
+//!   [`hash_kv`](MemKv::hash_kv), [`full_status`](MemKv::full_status).
+//! - [`hash_kv`](MemKv::hash_kv) takes O(n log n), and so does what a compaction leaves to do after
 //!   [`keep_hashes`](MemKv::keep_hashes).
 //!
 //! A version of a key is allocated once, whatever shows it, and shares the bytes of the key with

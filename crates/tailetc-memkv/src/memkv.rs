@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::MemKvOptions;
 use crate::request::Txn;
-use crate::store::Store;
+use crate::store::{Deletions, Store};
 use crate::version::SolicitedProgress;
 use crate::watcher;
 
@@ -26,8 +26,8 @@ use crate::watcher;
 ///
 /// # Blocking
 ///
-/// Every method takes a lock for the time that its answer takes to compute, and never waits for
-/// anything else.
+/// Every method takes a lock for the time that its answer takes to compute, or a part of it that is
+/// done at a time. Those that are not async wait for nothing else, but where they say so.
 #[derive(Clone)]
 pub struct MemKv {
     pub(crate) shared: Arc<Shared>,
@@ -47,7 +47,8 @@ impl MemKv {
     /// An empty store at revision 1 with `options`.
     pub fn with_options(options: MemKvOptions) -> Self {
         let store = Mutex::new(Store::new(&options));
-        Self { shared: Arc::new(Shared { options, store, expires_sooner: Notify::new() }) }
+        let (turn, expires_sooner) = (Mutex::new(()), Notify::new());
+        Self { shared: Arc::new(Shared { options, turn, store, expires_sooner }) }
     }
 }
 
@@ -66,6 +67,9 @@ impl fmt::Debug for MemKv {
 /// What all handles and watches of a store share.
 pub(crate) struct Shared {
     pub(crate) options: MemKvOptions,
+    /// Held by the one whose turn it is to wait for the store: who comes back for more cannot
+    /// overtake those who wait.
+    turn: Mutex<()>,
     /// A std lock: it is never held across an await.
     store: Mutex<Store>,
     /// Told when the next lease expires sooner than before. All who wait listen: the one who makes
@@ -74,14 +78,18 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Runs `operation` on the store as it is now, expired leases gone.
+    /// Runs `operation` on the store as it is now, expired leases gone, and does a slice of what
+    /// earlier ones left to do.
     pub(crate) fn with<T>(&self, operation: impl FnOnce(&mut Store, Instant) -> T) -> T {
         // Nothing in the store panics halfway through a change.
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(turn);
         let now = self.options.clock.now();
         let expiry = store.next_expiry();
         store.expire(now);
         let answer = operation(&mut store, now);
+        store.work();
         let expires_sooner = match (store.next_expiry(), expiry) {
             (Some(sooner), Some(later)) => sooner < later,
             (next, None) => next.is_some(),
@@ -91,6 +99,73 @@ impl Shared {
             self.expires_sooner.notify_waiters();
         }
         answer
+    }
+
+    /// Runs `operation` until it has an answer. It has none while it needs what earlier ones left
+    /// to do, of which each time a slice is done.
+    pub(crate) async fn until<T>(
+        &self,
+        mut operation: impl FnMut(&mut Store, Instant) -> Option<T>,
+    ) -> T {
+        loop {
+            if let Some(answer) = self.with(&mut operation) {
+                return answer;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The same for those who cannot wait otherwise than by blocking their thread.
+    pub(crate) fn block_until<T>(
+        &self,
+        mut operation: impl FnMut(&mut Store, Instant) -> Option<T>,
+    ) -> T {
+        loop {
+            if let Some(answer) = self.with(&mut operation) {
+                return answer;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Runs `operation`, and ends when all that it changed is written down.
+    pub(crate) async fn written<T: Deletions>(
+        &self,
+        operation: impl FnOnce(&mut Store, Instant) -> T,
+    ) -> T {
+        let (mut answer, unfinished) = self.with(|store, now| {
+            // What expired is nobody's.
+            store.take_unfinished();
+            (operation(store, now), store.take_unfinished())
+        });
+        if let Some(unfinished) = unfinished {
+            let revision = unfinished.revision;
+            self.until(|store, _| store.is_written(revision).then_some(())).await;
+            unfinished.complete(&mut answer);
+        }
+        answer
+    }
+
+    /// The same for those who cannot wait otherwise than by blocking their thread.
+    pub(crate) fn block_written<T: Deletions>(
+        &self,
+        operation: impl FnOnce(&mut Store, Instant) -> T,
+    ) -> T {
+        let (mut answer, unfinished) = self.with(|store, now| {
+            store.take_unfinished();
+            (operation(store, now), store.take_unfinished())
+        });
+        if let Some(unfinished) = unfinished {
+            let revision = unfinished.revision;
+            self.block_until(|store, _| store.is_written(revision).then_some(()));
+            unfinished.complete(&mut answer);
+        }
+        answer
+    }
+
+    /// Ends when all is done that requests up to `revision` left to do.
+    pub(crate) async fn done(&self, revision: Revision) {
+        self.until(|store, _| store.is_done(revision).then_some(())).await;
     }
 
     /// Ends when the next lease expires sooner than at the time of the call.
@@ -110,7 +185,9 @@ impl fmt::Debug for Shared {
 ///
 /// # Cancel safety
 ///
-/// An operation takes effect entirely or, if dropped before it was polled to its end, not at all.
+/// An operation takes effect entirely or, if dropped before it was polled, not at all. Those that
+/// leave much to do, compactions and deletions of very many keys, may be dropped after they have
+/// taken effect and before they are answered. Later operations do then what is left.
 #[async_trait]
 impl KvBackend for MemKv {
     fn capabilities(&self) -> Capabilities {
@@ -132,17 +209,19 @@ impl KvBackend for MemKv {
         tokio::task::coop::consume_budget().await;
         let request_len = request.encoded_len();
         let request = Txn::from(request);
-        self.shared.with(|store, _| store.txn(&request, request_len))
+        self.shared.written(|store, _| store.txn(&request, request_len)).await
     }
 
     async fn watch(&self, request: WatchRequest) -> Result<Box<dyn Watcher>, BackendError> {
         tokio::task::coop::consume_budget().await;
-        watcher::open(&self.shared, request)
+        watcher::open(&self.shared, request).await
     }
 
     async fn compact(&self, revision: Revision) -> Result<Header, BackendError> {
         tokio::task::coop::consume_budget().await;
-        self.shared.with(|store, _| store.compact(revision))
+        let header = self.shared.with(|store, _| store.compact(revision))?;
+        self.shared.done(revision).await;
+        Ok(header)
     }
 
     async fn lease_grant(&self, id: LeaseId, ttl_seconds: i64) -> Result<Lease, BackendError> {
@@ -152,7 +231,7 @@ impl KvBackend for MemKv {
 
     async fn lease_revoke(&self, id: LeaseId) -> Result<Header, BackendError> {
         tokio::task::coop::consume_budget().await;
-        self.shared.with(|store, _| store.lease_revoke(id))
+        self.shared.written(|store, _| store.lease_revoke(id)).await
     }
 
     async fn lease_keep_alive(&self, id: LeaseId) -> Result<Option<Lease>, BackendError> {
@@ -166,12 +245,12 @@ impl KvBackend for MemKv {
         keys: bool,
     ) -> Result<Option<LeaseTimeToLive>, BackendError> {
         tokio::task::coop::consume_budget().await;
-        Ok(self.shared.with(|store, now| store.lease_time_to_live(id, keys, now)))
+        Ok(self.shared.until(|store, now| store.lease_time_to_live(id, keys, now)).await)
     }
 
     async fn status(&self) -> Result<Status, BackendError> {
         tokio::task::coop::consume_budget().await;
-        let status = self.shared.with(|store, _| store.status());
-        Ok(Status::new(status.header, status.version.to_string()))
+        let header = self.shared.with(|store, _| store.header());
+        Ok(Status::new(header, self.shared.options.imitate.to_string()))
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tailetc_core::backend::Capabilities;
 
 use crate::fault::Fault;
+use crate::store::SLICE;
 use crate::{Clock, EtcdVersion, MemKv};
 
 /// The identity and the limits of a [`MemKv`]; the defaults are those of an etcd server.
@@ -48,6 +49,8 @@ pub struct MemKvOptions {
     /// that asked for it and had no events since the last time (etcd:
     /// `--watch-progress-notify-interval`). Default: 10 minutes; less than 100 ms counts as 100 ms.
     pub progress_notify_interval: Duration,
+    /// How many keys or versions a request does at a time of what others left to do.
+    pub(crate) slice: usize,
     /// What to do wrong.
     pub(crate) fault: Option<Fault>,
 }
@@ -68,6 +71,7 @@ impl Default for MemKvOptions {
             clock: Clock::default(),
             watch_buffer_revisions: 128,
             progress_notify_interval: Duration::from_secs(600),
+            slice: SLICE,
             fault: None,
         }
     }
@@ -160,6 +164,15 @@ impl MemKvOptions {
     #[must_use]
     pub fn with_progress_notify_interval(mut self, interval: Duration) -> Self {
         self.progress_notify_interval = interval;
+        self
+    }
+
+    /// Sets how many keys or versions a request does at a time of what others left to do, for tests
+    /// of what happens in between.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_slice(mut self, slice: usize) -> Self {
+        self.slice = slice;
         self
     }
 

@@ -21,6 +21,11 @@ impl MemKv {
 
     /// Deletes keys in a request of its own, etcd's `DeleteRange`.
     ///
+    /// # Blocking
+    ///
+    /// Until every deletion is written down. Others come in between, for whom they have happened
+    /// before.
+    ///
     /// # Errors
     ///
     /// Those of [`txn`](tailetc_core::backend::KvBackend::txn).
@@ -28,7 +33,7 @@ impl MemKv {
         &self,
         delete: &DeleteRequest,
     ) -> Result<(Header, DeleteResponse), BackendError> {
-        self.shared.with(|store, _| store.delete_range(delete, rules::delete_len(delete)))
+        self.shared.block_written(|store, _| store.delete_range(delete, rules::delete_len(delete)))
     }
 
     /// The leases that there are, those with the least time left first: etcd's `LeaseLeases`. Those
@@ -38,8 +43,13 @@ impl MemKv {
     }
 
     /// Everything that etcd's `Status` tells.
+    ///
+    /// # Blocking
+    ///
+    /// Until all is done that compactions and deletions of very many keys left to do. Others come in
+    /// between.
     pub fn full_status(&self) -> MemKvStatus {
-        self.shared.with(|store, _| store.status())
+        self.shared.block_until(|store, _| store.status())
     }
 
     /// The hash of the history up to `revision`, the same as a server's for the same requests:
@@ -55,12 +65,16 @@ impl MemKv {
     /// revision, or at it up to 3.4.26 and 3.5.9;
     /// [`FutureRevision`](tailetc_core::backend::BackendErrorKind::FutureRevision) above the
     /// current one.
+    ///
+    /// # Blocking
+    ///
+    /// As [`full_status`](Self::full_status).
     pub fn hash_kv(&self, revision: Revision) -> Result<HashKv, BackendError> {
-        self.shared.with(|store, _| store.hash_kv(revision))
+        self.shared.block_until(|store, _| store.hash_kv(revision))
     }
 
     /// Makes every later compaction leave its hash behind, where the version that is imitated does.
-    /// It takes time by the number of keys then, and not only by what it forgets.
+    /// What it leaves to do takes time by the number of keys then, and not only by what it forgets.
     pub fn keep_hashes(&self) {
         self.shared.with(|store, _| store.keep_hashes());
     }
@@ -81,7 +95,11 @@ impl MemKv {
     }
 
     /// Makes the estimated size of the database what is in use, as etcd's `Defragment` would.
+    ///
+    /// # Blocking
+    ///
+    /// As [`full_status`](Self::full_status).
     pub fn defragment(&self) {
-        self.shared.with(|store, _| store.defragment());
+        self.shared.block_until(|store, _| store.defragment());
     }
 }

@@ -24,15 +24,20 @@ impl MemStream {
     }
 
     /// Does what the client asks. The answer, if there is one, is on the stream.
-    pub(crate) fn request(&self, request: StreamRequest) {
-        self.shared.with(|store, now| store.stream_request(self.id, request, now));
+    pub(crate) async fn request(&self, request: StreamRequest) {
+        self.shared.until(|store, now| store.stream_request(self.id, &request, now)).await;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn request_now(&self, request: StreamRequest) {
+        self.shared.block_until(|store, now| store.stream_request(self.id, &request, now));
     }
 
     /// The next response, if there is one now.
     pub(crate) fn try_next(&self) -> Option<StreamResponse> {
         match self.shared.with(|store, now| store.stream_next(self.id, now)) {
             Poll::Ready(response) => Some(response),
-            Poll::Idle(_) => None,
+            Poll::Busy | Poll::Idle(_) => None,
         }
     }
 
@@ -52,6 +57,10 @@ impl MemStream {
                 .with(|store, now| (store.stream_next(self.id, now), store.next_expiry()));
             let progress = match polled {
                 Poll::Ready(response) => return response,
+                Poll::Busy => {
+                    tokio::task::yield_now().await;
+                    continue;
+                }
                 Poll::Idle(progress) => progress,
             };
             let deadline = progress.into_iter().chain(expiry).min();

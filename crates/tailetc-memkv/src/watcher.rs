@@ -11,12 +11,13 @@ use crate::memkv::Shared;
 use crate::store::{CreateRequest, StreamRequest};
 use crate::stream::MemStream;
 
-pub(crate) fn open(
+pub(crate) async fn open(
     shared: &Arc<Shared>,
     watch: WatchRequest,
 ) -> Result<Box<dyn Watcher>, BackendError> {
     let stream = MemStream::open(shared);
-    stream.request(StreamRequest::Create(CreateRequest { watch, watch_id: 0, fragment: false }));
+    let create = CreateRequest { watch, watch_id: 0, fragment: false };
+    stream.request(StreamRequest::Create(create)).await;
     let refused = stream.try_next().filter(|created| created.canceled);
     match refused.map(|refused| refused.cancel_reason) {
         None => Ok(Box::new(MemWatcher { stream, compacted: None })),
@@ -54,7 +55,7 @@ impl Watcher for MemWatcher {
 
     async fn request_progress(&mut self) -> Result<(), BackendError> {
         tokio::task::coop::consume_budget().await;
-        self.stream.request(StreamRequest::Progress);
+        self.stream.request(StreamRequest::Progress).await;
         Ok(())
     }
 }

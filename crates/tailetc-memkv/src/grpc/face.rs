@@ -10,7 +10,7 @@ use tonic::{Response, Status};
 use super::options::ServerOptions;
 use super::status::refused;
 use crate::memkv::Shared;
-use crate::store::Store;
+use crate::store::{Deletions, Store};
 use crate::version::EtcdVersion;
 
 /// A handle: clones are of the same server.
@@ -44,7 +44,37 @@ impl Face {
         operation: impl FnOnce(&mut Store, Instant) -> Result<T, BackendError>,
     ) -> Result<Response<T>, Status> {
         tokio::task::coop::consume_budget().await;
-        let answer = self.shared.with(operation);
+        self.answered(request, self.shared.with(operation))
+    }
+
+    /// The same for an operation that may delete very many keys: when that is written down.
+    pub(super) async fn answer_when_written<T>(
+        &self,
+        request: impl FnOnce() -> String,
+        operation: impl FnOnce(&mut Store, Instant) -> Result<T, BackendError>,
+    ) -> Result<Response<T>, Status>
+    where
+        T: Deletions,
+    {
+        tokio::task::coop::consume_budget().await;
+        self.answered(request, self.shared.written(operation).await)
+    }
+
+    /// The same for an operation that has no answer while it needs what earlier ones left to do.
+    pub(super) async fn answer_when_done<T>(
+        &self,
+        request: impl FnOnce() -> String,
+        operation: impl FnMut(&mut Store, Instant) -> Option<Result<T, BackendError>>,
+    ) -> Result<Response<T>, Status> {
+        tokio::task::coop::consume_budget().await;
+        self.answered(request, self.shared.until(operation).await)
+    }
+
+    fn answered<T>(
+        &self,
+        request: impl FnOnce() -> String,
+        answer: Result<T, BackendError>,
+    ) -> Result<Response<T>, Status> {
         self.options.log.line(|| match &answer {
             Ok(_) => format!("{}: ok", request()),
             Err(error) => format!("{}: {error}", request()),

@@ -59,7 +59,10 @@ impl PbKvService for Kv {
         let size = pb.encoded_len();
         let delete = convert::delete(pb);
         let log = || format!("DeleteRange {:?}", delete.range);
-        let answer = self.face.answer(log, |store, _| store.delete_range(&delete, size)).await?;
+        let answer = self
+            .face
+            .answer_when_written(log, |store, _| store.delete_range(&delete, size))
+            .await?;
         Ok(answer
             .map(|(header, deleted)| convert::delete_response(convert::header(header), deleted)))
     }
@@ -73,17 +76,23 @@ impl PbKvService for Kv {
                 [txn.compares.len(), txn.success.len(), txn.failure.len()];
             format!("Txn if {compares} compares hold {success} operations, else {failure}")
         };
-        let answer = self.face.answer(log, |store, _| store.txn(&txn, size)).await?;
+        let answer = self.face.answer_when_written(log, |store, _| store.txn(&txn, size)).await?;
         Ok(answer.map(convert::txn_response))
     }
 
+    /// Answered when the compaction has taken effect. Only who asks for `physical` waits until what
+    /// it leaves to free is freed.
     async fn compact(
         &self,
         request: Request<PbCompactionRequest>,
     ) -> Result<Response<PbCompactionResponse>, Status> {
-        let revision = Revision::new(request.get_ref().revision);
+        let PbCompactionRequest { revision, physical } = request.into_inner();
+        let revision = Revision::new(revision);
         let log = || format!("Compact {revision}");
         let answer = self.face.answer(log, |store, _| store.compact(revision)).await?;
+        if physical {
+            self.face.shared.done(revision).await;
+        }
         Ok(answer.map(|header| PbCompactionResponse { header: Some(convert::header(header)) }))
     }
 }

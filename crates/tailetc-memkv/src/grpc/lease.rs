@@ -49,12 +49,10 @@ impl PbLeaseService for Leases {
     ) -> Result<Response<PbLeaseRevokeResponse>, Status> {
         let id = request.get_ref().id;
         let log = || format!("LeaseRevoke {id}");
-        self.face
-            .answer(log, |store, _| {
-                let header = store.lease_revoke(LeaseId::new(id))?;
-                Ok(PbLeaseRevokeResponse { header: Some(convert::header(header)) })
-            })
-            .await
+        let answer =
+            self.face.answer_when_written(log, |store, _| store.lease_revoke(LeaseId::new(id)));
+        let response = |header| PbLeaseRevokeResponse { header: Some(convert::header(header)) };
+        Ok(answer.await?.map(response))
     }
 
     async fn lease_keep_alive(
@@ -74,9 +72,9 @@ impl PbLeaseService for Leases {
         let PbLeaseTimeToLiveRequest { id, keys } = request.into_inner();
         let log = || format!("LeaseTimeToLive {id} keys={keys}");
         self.face
-            .answer(log, |store, now| {
+            .answer_when_done(log, |store, now| {
                 let header = store.header();
-                Ok(match store.lease_time_to_live(LeaseId::new(id), keys, now) {
+                Some(Ok(match store.lease_time_to_live(LeaseId::new(id), keys, now)? {
                     Some(left) => PbLeaseTimeToLiveResponse {
                         header: Some(convert::header(left.header)),
                         id,
@@ -90,7 +88,7 @@ impl PbLeaseService for Leases {
                         ttl: -1,
                         ..PbLeaseTimeToLiveResponse::default()
                     },
-                })
+                }))
             })
             .await
     }

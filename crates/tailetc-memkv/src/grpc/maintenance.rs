@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 use super::convert;
 use super::face::Face;
 use super::status::not_offered;
+use crate::HashKv;
 
 /// etcd's quota unless another is chosen (etcd: `server/storage/quota.go`).
 const DEFAULT_QUOTA_BYTES: i64 = 2 * 1024 * 1024 * 1024;
@@ -68,12 +69,9 @@ impl PbMaintenanceService for Maintenance {
         _request: Request<PbDefragmentRequest>,
     ) -> Result<Response<PbDefragmentResponse>, Status> {
         self.face
-            .answer(
+            .answer_when_done(
                 || "Defragment".to_owned(),
-                |store, _| {
-                    store.defragment();
-                    Ok(PbDefragmentResponse::default())
-                },
+                |store, _| store.defragment().map(|()| Ok(PbDefragmentResponse::default())),
             )
             .await
     }
@@ -85,14 +83,14 @@ impl PbMaintenanceService for Maintenance {
         let revision = Revision::new(request.get_ref().revision);
         let log = || format!("HashKV {revision}");
         self.face
-            .answer(log, |store, _| {
-                let hash = store.hash_kv(revision)?;
-                Ok(PbHashKvResponse {
+            .answer_when_done(log, |store, _| {
+                let response = |hash: HashKv| PbHashKvResponse {
                     header: Some(convert::header(hash.header)),
                     hash: hash.hash,
                     compact_revision: hash.compact_revision.get(),
                     hash_revision: hash.hash_revision.get(),
-                })
+                };
+                Some(store.hash_kv(revision)?.map(response))
             })
             .await
     }
@@ -104,10 +102,10 @@ impl PbMaintenanceService for Maintenance {
         let version = self.face.version();
         let quota = self.face.shared.options.quota_backend_bytes;
         self.face
-            .answer(
+            .answer_when_done(
                 || "Status".to_owned(),
                 |store, _| {
-                    let status = store.status();
+                    let status = store.status()?;
                     let mut pb = PbStatusResponse {
                         header: Some(convert::header(status.header)),
                         version: status.version.to_string(),
@@ -125,7 +123,7 @@ impl PbMaintenanceService for Maintenance {
                         pb.db_size_quota = if quota == 0 { DEFAULT_QUOTA_BYTES } else { quota };
                         pb.downgrade_info = Some(PbDowngradeInfo::default());
                     }
-                    Ok(pb)
+                    Some(Ok(pb))
                 },
             )
             .await

@@ -1,12 +1,12 @@
 //! What is stored: changes, each allocated once and shared by everything that shows it.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::slice;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use tailetc_core::Revision;
-use tailetc_core::backend::{Event, EventKind, KeyValue};
+use tailetc_core::backend::{Event, EventKind, KeyRange, KeyValue};
 
 /// One version of one key.
 #[derive(Debug)]
@@ -52,6 +52,105 @@ pub(crate) enum Changes {
     /// So common that it is worth no list.
     One(Arc<Change>),
     Many(Arc<[Arc<Change>]>),
+    /// None, until they are [written](Self::is_written).
+    Wide(Arc<Wide>),
+}
+
+/// The changes of a revision that deletes very many keys. They are written down after it.
+#[derive(Debug)]
+pub(crate) struct Wide {
+    len: u32,
+    /// The positions of those that are deletions in the order of their keys.
+    runs: Vec<Range<u32>>,
+    changes: OnceLock<Vec<Arc<Change>>>,
+}
+
+impl Wide {
+    pub(crate) fn new(len: u32, runs: Vec<Range<u32>>) -> Self {
+        Self { len, runs, changes: OnceLock::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// All of them, which is to be called once.
+    pub(crate) fn write(&self, changes: Vec<Arc<Change>>) {
+        debug_assert_eq!(changes.len(), self.len());
+        let is_first = self.changes.set(changes).is_ok();
+        debug_assert!(is_first);
+    }
+
+    /// What is written, to be freed little by little.
+    pub(crate) fn into_changes(self) -> Vec<Arc<Change>> {
+        self.changes.into_inner().unwrap_or_default()
+    }
+
+    fn written(&self) -> &[Arc<Change>] {
+        self.changes.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Those that are in no run.
+    pub(crate) fn others(&self) -> Vec<Arc<Change>> {
+        let mut others = Vec::new();
+        let mut from = 0;
+        for run in &self.runs {
+            others.extend_from_slice(self.part(from..run.start));
+            from = run.end;
+        }
+        others.extend_from_slice(self.part(from..self.len));
+        others
+    }
+
+    /// Whether a run has a change of `key`.
+    pub(crate) fn is_in_runs(&self, key: &[u8]) -> bool {
+        self.runs.iter().any(|run| {
+            self.part(run.clone()).binary_search_by(|change| change.kv.key[..].cmp(key)).is_ok()
+        })
+    }
+
+    /// Pieces in order that have all changes of `range`, and of the runs no others.
+    fn parts_with<'a>(&'a self, range: &KeyRange) -> Vec<&'a [Arc<Change>]> {
+        let mut parts = Vec::new();
+        let mut from = 0;
+        for run in &self.runs {
+            parts.push(self.part(from..run.start));
+            let run_of = self.part(run.clone());
+            let first = run_of.partition_point(|change| change.kv.key < range.start());
+            let rest = &run_of[first..];
+            parts.push(&rest[..rest.partition_point(|change| range.contains(&change.kv.key))]);
+            from = run.end;
+        }
+        parts.push(self.part(from..self.len));
+        parts
+    }
+
+    fn part(&self, subs: Range<u32>) -> &[Arc<Change>] {
+        self.written().get(subs.start as usize..subs.end as usize).unwrap_or_default()
+    }
+}
+
+impl Changes {
+    /// Whether the changes are there.
+    pub(crate) fn is_written(&self) -> bool {
+        match self {
+            Self::One(_) | Self::Many(_) => true,
+            Self::Wide(wide) => wide.changes.get().is_some(),
+        }
+    }
+
+    /// The changes of keys of `range`, in order.
+    pub(crate) fn within<'a>(
+        &'a self,
+        range: &'a KeyRange,
+    ) -> impl Iterator<Item = &'a Arc<Change>> {
+        let (all, parts) = match self {
+            Self::One(_) | Self::Many(_) => (&self[..], Vec::new()),
+            Self::Wide(wide) => (&[][..], wide.parts_with(range)),
+        };
+        let changes = all.iter().chain(parts.into_iter().flatten());
+        changes.filter(|change| range.contains(&change.kv.key))
+    }
 }
 
 impl From<Vec<Arc<Change>>> for Changes {
@@ -73,6 +172,7 @@ impl Deref for Changes {
         match self {
             Self::One(change) => slice::from_ref(change),
             Self::Many(changes) => changes,
+            Self::Wide(wide) => wide.written(),
         }
     }
 }

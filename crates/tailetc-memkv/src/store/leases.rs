@@ -1,6 +1,6 @@
 //! Leases and the keys attached to them (etcd: `server/lease/lessor.go`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +8,7 @@ use tailetc_core::LeaseId;
 use tailetc_core::backend::BackendError;
 use tokio::time::Instant;
 
+use super::keys::KeySet;
 use crate::{MemKvOptions, errors};
 
 /// etcd's `MaxLeaseTTL`.
@@ -43,7 +44,9 @@ enum Moment {
 struct Granted {
     ttl_seconds: i64,
     expiry: Expiry,
-    keys: BTreeSet<Bytes>,
+    /// Those that are attached to it, and such as were and are deleted, of which that is still to be
+    /// written down.
+    keys: KeySet,
 }
 
 /// What is left of a lease.
@@ -51,7 +54,7 @@ pub(super) struct Remaining<'a> {
     /// Whole seconds, rounded down.
     pub(super) seconds: i64,
     pub(super) granted_seconds: i64,
-    pub(super) keys: &'a BTreeSet<Bytes>,
+    pub(super) keys: &'a KeySet,
 }
 
 impl Leases {
@@ -82,7 +85,7 @@ impl Leases {
         let ttl_seconds = ttl_seconds.max(self.min_ttl_seconds);
         let expiry = self.expiry(ttl_seconds, now);
         self.expiries.insert(expiry, id);
-        self.granted.insert(id, Granted { ttl_seconds, expiry, keys: BTreeSet::new() });
+        self.granted.insert(id, Granted { ttl_seconds, expiry, keys: KeySet::default() });
         Ok((id, ttl_seconds))
     }
 
@@ -132,8 +135,8 @@ impl Leases {
         self.granted.contains_key(&id)
     }
 
-    /// Removes a lease and returns its keys in order; `None` if there is no such lease.
-    pub(super) fn remove(&mut self, id: LeaseId) -> Option<BTreeSet<Bytes>> {
+    /// Removes a lease and returns its keys; `None` if there is no such lease.
+    pub(super) fn remove(&mut self, id: LeaseId) -> Option<KeySet> {
         let lease = self.granted.remove(&id)?;
         self.expiries.remove(&lease.expiry);
         Some(lease.keys)
@@ -166,7 +169,7 @@ impl Leases {
             lease.keys.remove(key);
         }
         if let Some(lease) = self.granted.get_mut(&to) {
-            lease.keys.insert(key.clone());
+            lease.keys.insert(key);
         }
     }
 }
@@ -263,7 +266,8 @@ mod tests {
         leases.move_key(&key, A, A);
         assert_eq!(leases.remaining(A, now).expect("alive").keys.len(), 1);
         leases.move_key(&key, A, b);
-        assert!(leases.remaining(A, now).expect("alive").keys.is_empty());
-        assert_eq!(leases.remove(b), Some(BTreeSet::from([key])));
+        assert!(leases.remaining(A, now).expect("alive").keys.len() == 0);
+        let left = leases.remove(b).expect("alive");
+        assert!(left.iter().eq([&key]));
     }
 }

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use tailetc_core::LeaseId;
 use tailetc_core::backend::{BackendError, Header, KeyRange, Lease, LeaseTimeToLive};
 use tokio::time::Instant;
 
 use super::Store;
+use super::keys::KeySet;
 use super::quota::Cost;
 use super::write::Write;
 use crate::errors;
@@ -30,16 +30,14 @@ impl Store {
 
     pub(crate) fn lease_revoke(&mut self, id: LeaseId) -> Result<Header, BackendError> {
         self.raft_index += 1;
-        let keys = self.leases.remove(id).ok_or_else(errors::lease_not_found)?;
-        self.delete_keys(keys);
+        let attached = self.leases.remove(id).ok_or_else(errors::lease_not_found)?;
+        self.delete_attached(id, attached);
         Ok(self.header())
     }
 
-    fn delete_keys(&mut self, keys: BTreeSet<Bytes>) {
+    fn delete_attached(&mut self, id: LeaseId, attached: KeySet) {
         let mut write = Write::begin(self);
-        for key in keys {
-            write.delete(&KeyRange::key(key));
-        }
+        write.delete_attached(id, attached);
         write.commit();
     }
 
@@ -49,16 +47,22 @@ impl Store {
         Some(Lease::new(self.header(), id, ttl_seconds))
     }
 
+    /// `None`: who asks for the keys must wait until more is written down.
     pub(crate) fn lease_time_to_live(
         &self,
         id: LeaseId,
         keys: bool,
         now: Instant,
-    ) -> Option<LeaseTimeToLive> {
-        let left = self.leases.remaining(id, now)?;
+    ) -> Option<Option<LeaseTimeToLive>> {
+        if keys && !self.knows_attached() {
+            return None;
+        }
+        let Some(left) = self.leases.remaining(id, now) else {
+            return Some(None);
+        };
         let keys = if keys { left.keys.iter().cloned().collect() } else { Vec::new() };
         let (header, granted) = (self.header(), left.granted_seconds);
-        Some(LeaseTimeToLive::new(header, id, left.seconds, granted, keys))
+        Some(Some(LeaseTimeToLive::new(header, id, left.seconds, granted, keys)))
     }
 
     /// The leases that there are, by the time that is left of them.
@@ -71,15 +75,19 @@ impl Store {
         let mut shared = BTreeSet::new();
         while let Some(id) = self.leases.expired(now) {
             self.raft_index += 1;
-            let keys = self.leases.remove(id).unwrap_or_default();
+            let attached = self.leases.remove(id).unwrap_or_default();
             if self.options.has(Fault::SharedExpiry) {
-                shared.extend(keys);
+                shared.extend(attached.into_keys());
             } else {
-                self.delete_keys(keys);
+                self.delete_attached(id, attached);
             }
         }
         if !shared.is_empty() {
-            self.delete_keys(shared);
+            let mut write = Write::begin(self);
+            for key in shared {
+                write.delete(&KeyRange::key(key), false);
+            }
+            write.commit();
         }
     }
 

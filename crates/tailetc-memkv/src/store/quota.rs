@@ -82,8 +82,14 @@ impl Quota {
 impl Store {
     /// The first door.
     pub(super) fn check_quota(&mut self, cost: Cost) -> Result<(), BackendError> {
-        if self.quota.has_room(self.usage.size(), cost) {
+        let (least, most) = self.usage.size();
+        if self.quota.has_room(most, cost) {
             return Ok(());
+        }
+        if least < most {
+            // It depends on what is still to be done.
+            self.finish();
+            return self.check_quota(cost);
         }
         self.raise_alarm(self.identity.member_id);
         Err(errors::no_space())

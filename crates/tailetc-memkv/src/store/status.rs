@@ -39,19 +39,24 @@ pub struct MemKvStatus {
 }
 
 impl Store {
-    pub(crate) fn status(&self) -> MemKvStatus {
+    /// `None` while something is left to do.
+    pub(crate) fn status(&self) -> Option<MemKvStatus> {
+        if !self.is_done(self.revision) {
+            return None;
+        }
         let header = self.header();
-        MemKvStatus {
+        let (size, _) = self.usage.size();
+        Some(MemKvStatus {
             header,
             version: self.options.imitate,
-            db_size: self.usage.size(),
+            db_size: size,
             db_size_in_use: self.usage.in_use(),
             leader: header.member_id,
             raft_index: self.raft_index,
             raft_applied_index: self.raft_index,
             raft_term: header.raft_term,
             errors: self.quota.alarms().map(|member| self.alarm_text(member)).collect(),
-        }
+        })
     }
 
     /// An alarm as the text format of protobuf has it, to the space at its end.
@@ -60,9 +65,10 @@ impl Store {
         format!("memberID:{member} alarm:NOSPACE{end}")
     }
 
-    /// Makes the estimated size of the database what is in use.
-    pub(crate) fn defragment(&mut self) {
-        self.usage.defragment();
+    /// Makes the estimated size of the database what is in use; `None` while something is left to
+    /// do.
+    pub(crate) fn defragment(&mut self) -> Option<()> {
+        self.is_done(self.revision).then(|| self.usage.defragment())
     }
 
     /// Enters a request of `request_len` bytes into what would be the raft log.

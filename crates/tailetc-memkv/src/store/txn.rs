@@ -152,12 +152,8 @@ impl Write<'_> {
     }
 
     pub(super) fn run_delete(&mut self, request: &DeleteRequest) -> DeleteResponse {
-        let mut deleted = self.delete(&request.range);
-        let count = deleted.len() as i64;
-        if !request.prev_kv {
-            deleted.clear();
-        }
-        DeleteResponse::new(count, deleted)
+        let (count, pairs) = self.delete(&request.range, request.prev_kv);
+        DeleteResponse::new(count as i64, pairs)
     }
 }
 

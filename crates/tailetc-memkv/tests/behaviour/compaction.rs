@@ -1,10 +1,12 @@
+use std::task::Poll;
+
 use tailetc_core::Revision;
 use tailetc_core::backend::{BackendErrorKind, KeyRange, KvBackend, RangeRequest, TxnRequest};
 use tailetc_memkv::MemKv;
 
 use crate::support::{
     assert_refused, assert_txn_refused, delete, delete_event, erase, events, imitating, keys, kv,
-    put, put_event, read_at, rev, watch, write,
+    poll_now, put, put_event, read_at, rev, watch, write,
 };
 
 const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
@@ -130,4 +132,58 @@ async fn put_deleted_again_at_the_compaction_revision_is_forgotten() {
     assert_eq!(events, [put_event(kv("a", "", 2, 2, 1)), delete_event("b", 2)]);
     let left = read_at(&store, KeyRange::all(), 2).await.unwrap();
     assert_eq!(keys(&left.kvs), [b"a"]);
+}
+
+/// The same history in a store that forgets one version at a time, and in one that forgets all at
+/// once.
+async fn slow_and_quick() -> [MemKv; 2] {
+    let [slow, quick] = [1, usize::MAX].map(|slice| MemKv::builder().with_slice(slice).build());
+    for store in [&slow, &quick] {
+        for value in ["1", "2", "3"] {
+            for key in ["a", "b", "c"] {
+                write(store, key, value).await;
+            }
+        }
+        erase(store, "b").await;
+    }
+    [slow, quick]
+}
+
+// C1, C2
+#[tokio::test]
+async fn compaction_that_nobody_waits_for_has_taken_effect() {
+    let [slow, quick] = slow_and_quick().await;
+    let mut behind = watch(&slow, KeyRange::all(), 3).await;
+    assert!(matches!(poll_now(slow.compact(rev(7))), Poll::Pending));
+    quick.compact(rev(7)).await.unwrap();
+    assert_refused(read_at(&slow, KeyRange::all(), 6).await, UNSAID, COMPACTED);
+    assert_refused(slow.compact(rev(7)).await, UNSAID, COMPACTED);
+    let compact_revision = rev(7);
+    let told = behind.next().await.expect_err("behind").kind();
+    assert_eq!(told, BackendErrorKind::Compacted { compact_revision });
+    for revision in 7..=11 {
+        let expected = read_at(&quick, KeyRange::all(), revision).await.unwrap();
+        assert_eq!(read_at(&slow, KeyRange::all(), revision).await.unwrap(), expected);
+    }
+}
+
+// C1, C2
+#[tokio::test]
+async fn compaction_does_not_wait_for_the_one_before() {
+    let [slow, quick] = slow_and_quick().await;
+    let original = slow.full_status();
+    for revision in [4, 6, 11] {
+        assert!(matches!(poll_now(slow.compact(rev(revision))), Poll::Pending));
+        assert_refused(read_at(&slow, KeyRange::all(), revision - 1).await, UNSAID, COMPACTED);
+        quick.compact(rev(revision)).await.unwrap();
+        for store in [&slow, &quick] {
+            write(store, "d", "1").await;
+        }
+    }
+    assert_eq!(slow.full_status(), quick.full_status());
+    assert_eq!(slow.full_status().db_size, original.db_size);
+    for revision in 11..=14 {
+        let hash = |store: &MemKv| store.hash_kv(rev(revision)).unwrap();
+        assert_eq!(hash(&slow), hash(&quick));
+    }
 }

@@ -23,3 +23,4 @@ mod txn;
 mod watch;
 mod watch_backlog;
 mod watch_progress;
+mod wide;

@@ -1,5 +1,7 @@
 //! Short words for the tests.
 
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +12,7 @@ use tailetc_core::backend::{
 };
 use tailetc_core::{LeaseId, Revision};
 use tailetc_memkv::MemKv;
+use tokio::task::coop::unconstrained;
 
 pub(crate) fn rev(revision: i64) -> Revision {
     Revision::new(revision)
@@ -143,4 +146,9 @@ pub(crate) async fn assert_txn_refused(kv: &MemKv, request: TxnRequest, kind: Ba
     let error = kv.txn(request).await.expect_err("refused");
     assert_eq!(error.kind(), kind, "{error}");
     assert_eq!(current(kv).await, before);
+}
+
+/// Polls once, and drops what is not ready then.
+pub(crate) fn poll_now<T>(future: impl Future<Output = T>) -> Poll<T> {
+    pin!(unconstrained(future)).poll(&mut Context::from_waker(Waker::noop()))
 }

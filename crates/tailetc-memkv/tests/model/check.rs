@@ -15,22 +15,27 @@ use tokio::task::coop::unconstrained;
 
 use crate::follower::{Expected, Follower};
 use crate::naive::Naive;
-use crate::requests::Action;
+use crate::requests::{Action, Patience};
 
 pub(crate) struct Pair {
     store: MemKv,
+    /// Does the same and leaves nothing for later.
+    twin: MemKv,
     clock: ManualClock,
     model: Naive,
     watches: Vec<(Box<dyn Watcher>, Follower)>,
     buffer: usize,
+    /// Whether all revisions are compared in the end alone.
+    looks_seldom: bool,
 }
 
 impl Pair {
     pub(crate) fn new(
-        store: MemKv,
+        [store, twin]: [MemKv; 2],
         clock: ManualClock,
         buffer: usize,
         version: EtcdVersion,
+        looks_seldom: bool,
     ) -> Self {
         let options = MemKv::builder();
         let identity = Header {
@@ -39,10 +44,12 @@ impl Pair {
             revision: Revision::ZERO,
             raft_term: options.raft_term,
         };
-        Self { store, clock, model: Naive::new(identity, version), watches: Vec::new(), buffer }
+        let model = Naive::new(identity, version);
+        Self { store, twin, clock, model, watches: Vec::new(), buffer, looks_seldom }
     }
 
     pub(crate) async fn step(&mut self, action: Action) {
+        step_of_twin(&self.twin, action.clone()).await;
         let (store, model) = (&self.store, &mut self.model);
         match action {
             Action::Range(request) => {
@@ -57,13 +64,13 @@ impl Pair {
                 let expected = model.delete(&delete);
                 same(store.plain_delete(&delete), expected);
             }
-            Action::Txn(request) => {
+            Action::Txn(request, patience) => {
                 let expected = model.txn(&request);
-                same(store.txn(request).await, expected);
+                answered(store.txn(request), expected, patience).await;
             }
-            Action::Compact(revision) => {
+            Action::Compact(revision, patience) => {
                 let expected = model.compact(revision);
-                same(store.compact(revision).await, expected);
+                answered(store.compact(revision), expected, patience).await;
             }
             Action::Grant(id, ttl) => {
                 let granted = store.lease_grant(id, ttl).await;
@@ -77,7 +84,11 @@ impl Pair {
                 self.clock.advance(Duration::from_secs(seconds));
                 model.advance(seconds);
             }
-            Action::Revoke(id) => same(store.lease_revoke(id).await, model.revoke(id)),
+            Action::Revoke(id, patience) => {
+                let expected = model.revoke(id);
+                answered(store.lease_revoke(id), expected, patience).await;
+            }
+            Action::Measure => self.measure(),
             Action::Watch(request) => self.watch(request).await,
             Action::Drain(which) => self.drain_one(which),
             Action::RequestProgress(which) => {
@@ -91,7 +102,29 @@ impl Pair {
         for (_, follower) in &mut self.watches {
             follower.advance(&self.model);
         }
+        // Every look does some of what is left to do.
+        if !self.looks_seldom {
+            compare_states(&self.store, &self.model).await;
+        }
+    }
+
+    /// Compares what there is no model of.
+    fn measure(&self) {
+        for revision in (0..=self.model.current() + 1).rev().map(Revision::new) {
+            let hashes = [&self.store, &self.twin].map(|store| store.hash_kv(revision));
+            let [hash, expected] = hashes.map(|hash| hash.map_err(|error| error.kind()));
+            assert_eq!(hash, expected);
+        }
+        let [mut status, mut expected] = [&self.store, &self.twin].map(MemKv::full_status);
+        (status.raft_index, expected.raft_index) = (0, 0);
+        (status.raft_applied_index, expected.raft_applied_index) = (0, 0);
+        assert_eq!(status, expected);
+    }
+
+    pub(crate) async fn end(&mut self) {
         compare_states(&self.store, &self.model).await;
+        self.measure();
+        self.drain();
     }
 
     async fn watch(&mut self, request: WatchRequest) {
@@ -132,10 +165,42 @@ impl Pair {
         self.watches.remove(which);
     }
 
-    pub(crate) fn drain(&mut self) {
+    fn drain(&mut self) {
         for which in (0..self.watches.len()).rev() {
             self.drain_one(which);
         }
+    }
+}
+
+/// An answer that does not come at once is that to a request that has taken effect, waited for or
+/// not.
+async fn answered<T: Debug + PartialEq>(
+    mut answer: impl Future<Output = Result<T, BackendError>> + Unpin,
+    expected: Result<T, BackendErrorKind>,
+    patience: Patience,
+) {
+    match poll_now(&mut answer) {
+        Poll::Ready(answer) => same(answer, expected),
+        Poll::Pending if patience == Patience::Drops => assert!(expected.is_ok()),
+        Poll::Pending => same(answer.await, expected),
+    }
+}
+
+async fn step_of_twin(twin: &MemKv, action: Action) {
+    match action {
+        Action::Put(put) => drop(twin.plain_put(&put)),
+        Action::Delete(delete) => drop(twin.plain_delete(&delete)),
+        Action::Txn(request, _) => drop(twin.txn(request).await),
+        Action::Compact(revision, _) => drop(twin.compact(revision).await),
+        Action::Grant(id, ttl) => drop(twin.lease_grant(id, ttl).await),
+        Action::KeepAlive(id) => drop(twin.lease_keep_alive(id).await),
+        Action::Revoke(id, _) => drop(twin.lease_revoke(id).await),
+        Action::Range(_)
+        | Action::Watch(_)
+        | Action::Drain(_)
+        | Action::RequestProgress(_)
+        | Action::Advance(_)
+        | Action::Measure => {}
     }
 }
 
@@ -161,9 +226,17 @@ fn same<T: Debug + PartialEq>(
     assert_eq!(actual.map_err(|error| error.kind()), expected);
 }
 
+fn poll_now<T>(future: impl Future<Output = T>) -> Poll<T> {
+    pin!(unconstrained(future)).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// More than it takes to do all that is left to do.
+const POLLS: usize = 100;
+
 fn next_now(watcher: &mut dyn Watcher) -> Expected {
-    let mut context = Context::from_waker(Waker::noop());
-    match pin!(unconstrained(watcher.next())).poll(&mut context) {
+    let mut next = watcher.next();
+    let polls = (0..POLLS).map(|_| poll_now(&mut next));
+    match polls.into_iter().find(Poll::is_ready).unwrap_or(Poll::Pending) {
         Poll::Pending => Expected::Nothing,
         Poll::Ready(Ok(WatchResponse::Events { header, events })) => {
             Expected::Events(header.revision.get(), events)

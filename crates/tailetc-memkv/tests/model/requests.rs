@@ -13,36 +13,89 @@ pub(crate) enum Action {
     Range(RangeRequest),
     Put(PutRequest),
     Delete(DeleteRequest),
-    Txn(TxnRequest),
-    Compact(Revision),
+    Txn(TxnRequest, Patience),
+    Compact(Revision, Patience),
     /// With a time in seconds.
     Grant(LeaseId, i64),
     KeepAlive(LeaseId),
-    Revoke(LeaseId),
+    Revoke(LeaseId, Patience),
     Watch(WatchRequest),
     /// Of the watch with this number, modulo their count.
     Drain(usize),
     RequestProgress(usize),
     /// Of the clock, by seconds.
     Advance(u64),
+    /// Asks how large the store is, and for the hashes of all revisions.
+    Measure,
+}
+
+/// Of the one who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Waits,
+    /// Drops the request if it is not answered at once.
+    Drops,
 }
 
 pub(crate) fn actions() -> impl Strategy<Value = Vec<Action>> {
+    prop::collection::vec(action(), 1..40)
+}
+
+/// With keys to delete, and many deletions that nobody waits for.
+pub(crate) fn deletions() -> impl Strategy<Value = Vec<Action>> {
+    let put = |key: &'static str| {
+        put().prop_map(move |mut put| {
+            put.key = key.into();
+            (put.ignore_value, put.ignore_lease) = (false, false);
+            TxnOp::from(put)
+        })
+    };
+    let puts = ["a", "b", "c", "d"].map(put);
+    let puts = puts.prop_map(TxnRequest::new);
+    let deletion = (key_range(), any::<bool>()).prop_map(|(range, prev_kv)| {
+        let mut delete = DeleteRequest::new(range);
+        delete.prev_kv = prev_kv;
+        TxnRequest::new([delete.into()])
+    });
+    let patience = || prop_oneof![1 => Just(Patience::Waits), 4 => Just(Patience::Drops)];
     let action = prop_oneof![
+        8 => (puts, patience()).prop_map(|(txn, patience)| Action::Txn(txn, patience)),
+        6 => (deletion, patience()).prop_map(|(txn, patience)| Action::Txn(txn, patience)),
+        1 => (lease(), patience()).prop_map(|(id, patience)| Action::Revoke(id, patience)),
+        2 => lease().prop_map(|id| Action::Grant(id, 10)),
+        2 => watch().prop_map(Action::Watch),
+        6 => any::<usize>().prop_map(Action::Drain),
+        10 => action(),
+    ];
+    prop::collection::vec(action, 1..40).prop_map(|actions| {
+        let grants = (1..4).map(|id| Action::Grant(LeaseId::new(id), 10));
+        grants.chain(actions).collect()
+    })
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
         8 => put().prop_map(Action::Put),
         2 => delete().prop_map(Action::Delete),
-        10 => txn().prop_map(Action::Txn),
+        10 => (txn(), patience()).prop_map(|(txn, patience)| Action::Txn(txn, patience)),
+        2 => (delete(), patience()).prop_map(|(delete, patience)| {
+            Action::Txn(TxnRequest::new([delete.into()]), patience)
+        }),
         3 => range().prop_map(Action::Range),
-        2 => revision().prop_map(Action::Compact),
+        2 => (revision(), patience()).prop_map(|(at, patience)| Action::Compact(at, patience)),
         3 => (lease(), -1_i64..12).prop_map(|(id, ttl)| Action::Grant(id, ttl)),
         1 => lease().prop_map(Action::KeepAlive),
-        1 => lease().prop_map(Action::Revoke),
+        1 => (lease(), patience()).prop_map(|(id, patience)| Action::Revoke(id, patience)),
         2 => (0_u64..8).prop_map(Action::Advance),
+        1 => Just(Action::Measure),
         3 => watch().prop_map(Action::Watch),
         3 => any::<usize>().prop_map(Action::Drain),
         2 => any::<usize>().prop_map(Action::RequestProgress),
-    ];
-    prop::collection::vec(action, 1..40)
+    ]
+}
+
+fn patience() -> impl Strategy<Value = Patience> {
+    select(vec![Patience::Waits, Patience::Drops])
 }
 
 fn key() -> impl Strategy<Value = &'static str> {

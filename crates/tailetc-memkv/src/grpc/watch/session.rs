@@ -58,7 +58,7 @@ impl Session {
                 next = stream.next(), if response.is_none() => response = Some(next),
                 request = read, if has_requests => {
                     match request.map_err(message_limit::reword)? {
-                        Some(request) => take(face, stream, request)?,
+                        Some(request) => take(face, stream, request).await?,
                         None => has_requests = false,
                     }
                 }
@@ -67,7 +67,7 @@ impl Session {
     }
 }
 
-fn take(face: &Face, stream: &MemStream, request: PbWatchRequest) -> Result<(), Status> {
+async fn take(face: &Face, stream: &MemStream, request: PbWatchRequest) -> Result<(), Status> {
     // As in etcd, what is none of the three is passed over.
     let Some(request) = request.request_union.map(convert::watch_request) else {
         return Ok(());
@@ -78,6 +78,6 @@ fn take(face: &Face, stream: &MemStream, request: PbWatchRequest) -> Result<(), 
         let text = format!("memkv: more than {limit} watchers on one stream");
         return Err(Status::resource_exhausted(text));
     }
-    stream.request(request);
+    stream.request(request).await;
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! The versions of one key.
 
 use std::iter;
+use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tailetc_core::Revision;
 use tailetc_core::backend::KeyValue;
 
-use super::tree::{Counted, Turn};
+use super::tree::{Counted, Turn, Whom};
 use crate::store::change::Change;
 
 /// Versions, oldest first, never none.
@@ -42,6 +44,20 @@ impl History {
         self.at(revision)?.live()
     }
 
+    /// The deletion at a position among the changes of `revision`, and the pair before it.
+    pub(super) fn deletion(
+        &self,
+        revision: Revision,
+        subs: &Range<u32>,
+    ) -> Option<(&Arc<Change>, &KeyValue)> {
+        let versions = self.versions();
+        let first = versions.partition_point(|version| version.revision() < revision);
+        let is_it = |version: &Change| version.is_deletion() && subs.contains(&version.sub);
+        let after = versions[first..].iter().take_while(|version| version.revision() == revision);
+        let (at, deletion) = (first..).zip(after).find(|(_, version)| is_it(version))?;
+        Some((deletion, &versions.get(at.checked_sub(1)?)?.kv))
+    }
+
     /// The versions from `revision` on.
     pub(super) fn since(&self, revision: Revision) -> &[Arc<Change>] {
         let versions = self.versions();
@@ -55,25 +71,30 @@ impl History {
         }
     }
 
-    /// Forgets what the key was before `revision`, shows it to `forgotten`, and says whether
-    /// nothing is left.
+    /// Forgets what the key was before `revision`, about `most` versions of it, and shows them to
+    /// `forgotten`.
     pub(super) fn compact(
         &mut self,
         revision: Revision,
+        most: usize,
         forgotten: &mut impl FnMut(&Change),
-    ) -> bool {
+    ) -> Left {
         let versions = self.versions();
         let reached = versions.partition_point(|version| version.revision() <= revision);
         let Some(last) = versions[..reached].last() else {
-            return false;
+            return Left::Rest;
         };
         let gone = if last.is_deletion() { reached } else { reached - 1 };
+        if gone > most {
+            self.forget_some(most, forgotten);
+            return Left::More;
+        }
         versions[..gone].iter().for_each(|version| forgotten(version));
         if gone == versions.len() {
-            return true;
+            return Left::Nothing;
         }
         if gone == 0 {
-            return false;
+            return Left::Rest;
         }
         if let Self::Many(versions) = self {
             let mut left = versions.split_off(gone);
@@ -85,8 +106,26 @@ impl History {
                 }
             };
         }
-        false
+        Left::Rest
     }
+
+    /// What is left begins with a version of what exists, as [`turns`](Counted::turns) needs it.
+    fn forget_some(&mut self, count: usize, forgotten: &mut impl FnMut(&Change)) {
+        if let Self::Many(versions) = self {
+            let splits = versions.get(count).is_some_and(|version| version.is_deletion());
+            versions.drain(..count + usize::from(splits)).for_each(|version| forgotten(&version));
+        }
+    }
+}
+
+/// What a compaction left of a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    Nothing,
+    /// What it should.
+    Rest,
+    /// More than it should: it is to be called again.
+    More,
 }
 
 impl Counted for History {
@@ -113,12 +152,22 @@ impl Counted for History {
     fn weight(&self) -> usize {
         self.versions().len()
     }
+
+    fn is_of(&self, whom: Whom) -> bool {
+        match whom {
+            Whom::All => true,
+            Whom::Lease(lease) => self.versions().last().is_some_and(|last| last.kv.lease == lease),
+        }
+    }
+
+    fn end(&mut self, key: &Bytes, revision: Revision, sub: u32) {
+        self.push(Arc::new(Change::deletion(key.clone(), revision, sub)));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
 
     fn history(versions: &[(i64, i64, i64)]) -> History {
         let change = |&(created, modified, version)| {
@@ -144,10 +193,33 @@ mod tests {
             history(&[(2, 2, 1), (2, 3, 2), (2, 5, 3), (0, 6, 0), (6, 6, 1), (0, 8, 0), (9, 9, 1)]);
         let all = [(9, true), (8, false), (6, true), (6, false), (2, true)];
         assert_eq!(turns(&history), all);
-        history.compact(Revision::new(4), &mut |_| ());
+        history.compact(Revision::new(4), 10, &mut |_| ());
         assert_eq!(history.weight(), 6);
         assert_eq!(turns(&history), all);
-        history.compact(Revision::new(8), &mut |_| ());
+        history.compact(Revision::new(8), 10, &mut |_| ());
         assert_eq!(turns(&history), [(9, true)]);
+    }
+
+    #[test]
+    fn some_versions_at_a_time_are_forgotten_and_no_deletion_is_left_first() {
+        let mut history = history(&[
+            (2, 2, 1),
+            (2, 3, 2),
+            (0, 5, 0),
+            (6, 6, 1),
+            (0, 7, 0),
+            (9, 9, 1),
+            (9, 10, 2),
+        ]);
+        let mut seen = Vec::new();
+        let mut compact = |history: &mut History| {
+            history.compact(Revision::new(9), 2, &mut |change| seen.push(change.revision().get()))
+        };
+        assert_eq!(compact(&mut history), Left::More);
+        assert_eq!(turns(&history), [(9, true), (7, false), (6, true)]);
+        assert_eq!(compact(&mut history), Left::Rest);
+        assert_eq!(turns(&history), [(9, true)]);
+        assert_eq!(seen, [2, 3, 5, 6, 7]);
+        assert_eq!(history.weight(), 2);
     }
 }

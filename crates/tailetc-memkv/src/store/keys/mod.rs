@@ -1,17 +1,20 @@
 //! The keys: what is there now, and what was.
 
 mod history;
+mod key_set;
 #[cfg(test)]
 mod tests;
 mod tree;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tailetc_core::Revision;
 use tailetc_core::backend::{KeyRange, KeyValue};
+use tailetc_core::{LeaseId, Revision};
 
-use self::history::History;
+use self::history::{History, Left};
+pub(crate) use self::key_set::{IntoKeys, KeySet};
 use self::tree::{Count, Tree};
 use super::change::Change;
 
@@ -35,7 +38,7 @@ impl Keys {
 
     /// The key as it was when `revision` was complete.
     pub(crate) fn get_at(&self, key: &[u8], revision: Revision) -> Option<&KeyValue> {
-        self.histories.get(key)?.1.live_at(revision)
+        self.histories.get_live(key, revision)?.live_at(revision)
     }
 
     /// The keys of `range` as they are now, in order.
@@ -95,7 +98,8 @@ impl Keys {
         end - self.histories.count_before(range.start(), revision)
     }
 
-    /// The versions of every key of `range` from `revision` on, deletions too.
+    /// The versions of every key of `range` from `revision` on, deletions too, but those of which the
+    /// keys do not know yet.
     pub(crate) fn since(
         &self,
         range: &KeyRange,
@@ -118,18 +122,136 @@ impl Keys {
         }
     }
 
-    /// Forgets what `key` was before `revision`, and shows it to `forgotten`. From now on no
-    /// revision below that is asked for; of the keys that changed up to it none must be left out.
+    /// Forgets what `key` was before `revision`, about `most` versions of it, shows them to
+    /// `forgotten`, and says whether that was all. From now on no revision below that is asked for;
+    /// of the keys that changed up to it none must be left out.
     pub(crate) fn compact(
         &mut self,
         key: &[u8],
         revision: Revision,
+        most: usize,
         forgotten: &mut impl FnMut(&Change),
-    ) {
-        self.histories.compact(key, revision, |history| history.compact(revision, forgotten));
+    ) -> bool {
+        let mut left = Left::Rest;
+        self.histories.compact(key, revision, |history| {
+            left = history.compact(revision, most, forgotten);
+            left == Left::Nothing
+        });
+        left != Left::More
     }
 
-    /// For every key its last version up to `revision`, deletions too, in no order to be relied on.
+    /// Deletes the keys of `range` that exist, as changes of `revision` from position `first_sub`
+    /// on, and says how many there are. In time logarithmic in the number of keys: they do not know
+    /// it until they are [shown](Self::show_deleted).
+    pub(crate) fn delete(&mut self, range: &KeyRange, revision: Revision, first_sub: u32) -> u32 {
+        if range.is_empty() {
+            return 0;
+        }
+        let after_single;
+        let end = if range.is_from_key() {
+            None
+        } else if range.is_single_key() {
+            after_single = [range.start(), &b"\0"[..]].concat();
+            Some(&after_single[..])
+        } else {
+            Some(&range.range_end()[..])
+        };
+        self.histories.end_between(range.start(), end, revision, first_sub)
+    }
+
+    /// The same for the keys that are attached to a lease: all of those are among `attached`, and
+    /// no others if it is `exact`. Takes time by how scattered they are.
+    pub(crate) fn delete_attached(
+        &mut self,
+        lease: LeaseId,
+        (attached, exact): (&KeySet, bool),
+        revision: Revision,
+        first_sub: u32,
+    ) -> u32 {
+        self.histories.end_attached(lease, &attached.0, exact, revision, first_sub)
+    }
+
+    /// Shows the changes of `revision` that deleted keys of `range`, those at positions `subs`, with
+    /// the pairs before: from `cursor` on, of about `most` keys. Returns where to go on.
+    pub(crate) fn show_deleted(
+        &mut self,
+        range: &KeyRange,
+        (revision, subs): (Revision, &Range<u32>),
+        cursor: &[u8],
+        most: usize,
+        mut show: impl FnMut(&Arc<Change>, &KeyValue),
+    ) -> Option<Bytes> {
+        let before = Revision::new(revision.get() - 1);
+        let mut cursor = Bytes::copy_from_slice(cursor);
+        let mut left = most;
+        loop {
+            let (next, _) = self.histories.from(&cursor, Some(before)).next()?;
+            cursor = next.clone();
+            let (entries, next_leaf) = self.histories.settled(&cursor);
+            let first = entries.partition_point(|(key, _)| *key < cursor);
+            for (key, history) in &entries[first..] {
+                if !range.contains(key) {
+                    return None;
+                }
+                if left == 0 {
+                    return Some(key.clone());
+                }
+                left -= 1;
+                if let Some((deletion, pair)) = history.deletion(revision, subs) {
+                    show(deletion, pair);
+                }
+            }
+            cursor = next_leaf?.clone();
+        }
+    }
+
+    /// The change that deleted `key` at `revision`, at one of the positions `subs`.
+    pub(crate) fn deleted(
+        &mut self,
+        key: &[u8],
+        revision: Revision,
+        subs: &Range<u32>,
+    ) -> Option<&Arc<Change>> {
+        let (entries, _) = self.histories.settled(key);
+        let at = entries.binary_search_by(|(entry, _)| entry[..].cmp(key)).ok()?;
+        let (deletion, _) = entries[at].1.deletion(revision, subs)?;
+        Some(deletion)
+    }
+
+    /// How many keys of both ranges existed when `revision` was complete.
+    pub(crate) fn count_of_both(&self, [one, other]: [&KeyRange; 2], revision: Revision) -> usize {
+        for (single, range) in [(one, other), (other, one)] {
+            if single.is_single_key() {
+                let is_in_both = range.contains(single.start());
+                return if is_in_both { self.count_at(single, revision) } else { 0 };
+            }
+        }
+        let start = one.start().max(other.start());
+        let end = match [one, other].map(KeyRange::is_from_key) {
+            [true, _] => other.range_end(),
+            [_, true] => one.range_end(),
+            [false, false] => one.range_end().min(other.range_end()),
+        };
+        self.count_at(&KeyRange::from_wire(start.clone(), end.clone()), revision)
+    }
+
+    /// Shows about `most` keys from `cursor` on, each with what tells its last version up to a
+    /// revision, deletions too, and returns where to go on. All deletions are known to their keys.
+    pub(crate) fn look<'a>(
+        &'a self,
+        cursor: &[u8],
+        most: usize,
+        mut show: impl FnMut(&'a Bytes, &dyn Fn(Revision) -> Option<&'a Arc<Change>>),
+    ) -> Option<Bytes> {
+        let mut entries = self.histories.from(cursor, None);
+        for (key, history) in entries.by_ref().take(most) {
+            show(key, &|revision| history.at(revision));
+        }
+        entries.next().map(|(key, _)| key.clone())
+    }
+
+    /// For every key its last version up to `revision`, deletions too, but those of which the keys
+    /// do not know yet, in no order to be relied on.
     pub(crate) fn versions_at(&self, revision: Revision) -> impl Iterator<Item = &Arc<Change>> {
         self.histories.from(b"", None).filter_map(move |(_, history)| history.at(revision))
     }

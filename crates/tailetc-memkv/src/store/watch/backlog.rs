@@ -118,8 +118,7 @@ fn by_log<'a>(
     next: Revision,
     history: &'a History<'_>,
 ) -> impl Iterator<Item = &'a Change> {
-    let changes = history.log.since(next).flat_map(|(_, changes)| changes.iter().map(Arc::as_ref));
-    changes.filter(|change| range.contains(&change.kv.key))
+    history.log.since(next).flat_map(|(_, changes)| changes.within(range)).map(Arc::as_ref)
 }
 
 /// The histories of the keys of `range`, if to read them is less work than to read the log.
@@ -152,8 +151,8 @@ fn by_keys<'a>(
         .log
         .since(next)
         .take_while(move |(revision, _)| *revision <= compacted)
-        .flat_map(|(_, changes)| changes.iter().map(Arc::as_ref))
-        .filter(|change| range.contains(&change.kv.key))
+        .flat_map(|(_, changes)| changes.within(range))
+        .map(Arc::as_ref)
         .chain(Merged::new(histories))
 }
 

@@ -17,6 +17,9 @@ impl Stream {
             if let Some(part) = self.parts.pop_front() {
                 return Poll::Ready(part);
             }
+            if !around.history.is_written && !self.is_next_written() {
+                return Poll::Busy;
+            }
             if let Some(queued) = self.dequeue() {
                 self.send(queued, around);
             } else if let Some(id) = self.unsynced.pop_front() {
@@ -31,8 +34,10 @@ impl Stream {
         match queued {
             Queued::Answer(answer) => self.send_answer(answer, around),
             Queued::Events(news) => {
-                let events = news.changes.iter().map(|change| change.event()).collect();
                 let (id, wanted) = (news.watch_id, &news.wanted);
+                let changes = news.changes.within(&wanted.range);
+                let passing = changes.filter(|change| wanted.passes(change));
+                let events = passing.map(|change| change.event()).collect();
                 self.send_events(id, wanted, news.revision, events, around);
                 self.retry_deferred_progress(around);
             }

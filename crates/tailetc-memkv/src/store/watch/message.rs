@@ -67,6 +67,8 @@ impl StreamResponse {
 #[derive(Debug)]
 pub(crate) enum Poll {
     Ready(StreamResponse),
+    /// Something, when more is written down: whoever comes to the store does some of it.
+    Busy,
     /// Nothing until the stream is woken or this instant comes.
     Idle(Option<Instant>),
 }

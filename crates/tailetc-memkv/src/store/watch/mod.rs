@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tailetc_core::Revision;
-use tailetc_core::backend::Header;
+use tailetc_core::backend::{Header, KeyRange};
 use tokio::time::Instant;
 
 use self::index::Index;
@@ -38,7 +38,7 @@ pub(crate) use self::message::{CreateRequest, Poll, StreamRequest, StreamRespons
 pub(crate) use self::stream::Signals;
 use self::stream::Stream;
 use super::Store;
-use super::change::Changes;
+use super::change::{Change, Changes, Wide};
 use super::keys::Keys;
 use super::log::Log;
 use crate::fault::Fault;
@@ -90,6 +90,8 @@ struct History<'a> {
     compacted: Revision,
     keys: &'a Keys,
     log: &'a Log,
+    /// Whether both have every change.
+    is_written: bool,
 }
 
 /// All that is around a stream.
@@ -131,6 +133,40 @@ impl Watches {
     }
 }
 
+impl Watches {
+    /// The same for a revision that deletes very many keys. `others` are its other changes, and
+    /// `concerns` says whether it deletes some of a range. Looks at every watcher.
+    pub(super) fn committed_wide(
+        &mut self,
+        revision: Revision,
+        wide: &Arc<Wide>,
+        others: &[Arc<Change>],
+        concerns: impl Fn(&KeyRange) -> bool,
+    ) {
+        let by_others = self.synced.concerned(others);
+        let mut ids: Vec<StreamId> = self.streams.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            let Some(stream) = self.streams.get_mut(&id) else {
+                continue;
+            };
+            for (watcher, wanted) in stream.synced(revision) {
+                let name = WatcherName { stream: id, id: watcher };
+                let positions = by_others.get(&name).into_iter().flatten();
+                let is_told = positions.map(|&at| &others[at]).any(|other| wanted.passes(other))
+                    || (!wanted.no_delete && concerns(&wanted.range));
+                if is_told {
+                    let changes = Changes::Wide(Arc::clone(wide));
+                    let lost = stream.offer(watcher, revision, changes, self.rules.buffer);
+                    if let Some(wanted) = lost {
+                        self.synced.remove(&wanted.range, name);
+                    }
+                }
+            }
+        }
+    }
+}
+
 impl Store {
     /// Opens a stream without watchers.
     pub(crate) fn open_stream(&mut self, now: Instant) -> (StreamId, Arc<Signals>) {
@@ -154,10 +190,23 @@ impl Store {
     ///
     /// A client that asks without taking its answers makes them pile up: see
     /// [`stream_has_room`](Self::stream_has_room).
-    pub(crate) fn stream_request(&mut self, id: StreamId, request: StreamRequest, now: Instant) {
+    ///
+    /// `None`: it must wait until more is written down.
+    pub(crate) fn stream_request(
+        &mut self,
+        id: StreamId,
+        request: &StreamRequest,
+        now: Instant,
+    ) -> Option<()> {
+        let is_all_written = self.is_all_written();
         if let Some((stream, mut around)) = self.stream(id) {
-            stream.request(request, &mut around, now);
+            let reads = matches!(request, StreamRequest::Progress) && stream.is_behind();
+            if reads && !is_all_written {
+                return None;
+            }
+            stream.request(request.clone(), &mut around, now);
         }
+        Some(())
     }
 
     /// Whether another request should be read from the client: as in etcd, not while 16 answers
@@ -195,6 +244,7 @@ impl Store {
             compacted: self.compacted,
             keys: &self.keys,
             log: &self.log,
+            is_written: self.unwritten.is_empty(),
         };
         let Watches { streams, synced, rules, .. } = &mut self.watches;
         Some((streams.get_mut(&id)?, Surroundings { id, history, synced, rules }))

@@ -57,6 +57,7 @@ pub(super) struct News {
     pub(super) watch_id: i64,
     pub(super) wanted: Arc<Wanted>,
     pub(super) revision: Revision,
+    /// Those of other ranges may be among them.
     pub(super) changes: Changes,
 }
 
@@ -122,17 +123,35 @@ impl Stream {
         positions: &[usize],
         capacity: usize,
     ) -> Option<Arc<Wanted>> {
-        let room = self.room(capacity);
-        let watcher = self.watchers.get_mut(&id)?;
+        let watcher = self.watchers.get(&id)?;
         if revision < watcher.next {
             return None;
         }
-        let wanted = Arc::clone(&watcher.wanted);
+        let wanted = &watcher.wanted;
         let passing = || positions.iter().map(|&at| &changes[at]).filter(|c| wanted.passes(c));
         let count = passing().count();
         if count == 0 {
             return None;
         }
+        let changes = if count == changes.len() {
+            changes.clone()
+        } else {
+            passing().cloned().collect::<Vec<_>>().into()
+        };
+        self.offer(id, revision, changes, capacity)
+    }
+
+    /// The same for `changes` of which some are of its range and pass its filters.
+    pub(super) fn offer(
+        &mut self,
+        id: i64,
+        revision: Revision,
+        changes: Changes,
+        capacity: usize,
+    ) -> Option<Arc<Wanted>> {
+        let room = self.room(capacity);
+        let watcher = self.watchers.get_mut(&id)?;
+        let wanted = Arc::clone(&watcher.wanted);
         self.signals.ready.notify_one();
         if room == 0 {
             watcher.state = State::Unsynced;
@@ -140,14 +159,32 @@ impl Stream {
             self.unsynced.push_back(id);
             return Some(wanted);
         }
-        let changes = if count == changes.len() {
-            changes.clone()
-        } else {
-            passing().cloned().collect::<Vec<_>>().into()
-        };
         self.ticker.saw_events(id);
         self.queue.push_back(Queued::Events(News { watch_id: id, wanted, revision, changes }));
         None
+    }
+
+    /// The watchers that are told of changes as they happen, if they wait for `revision`.
+    pub(super) fn synced(&self, revision: Revision) -> Vec<(i64, Arc<Wanted>)> {
+        let synced = self
+            .watchers
+            .iter()
+            .filter(|(_, watcher)| watcher.state == State::Synced && watcher.next <= revision);
+        synced.map(|(&id, watcher)| (id, Arc::clone(&watcher.wanted))).collect()
+    }
+
+    /// Whether watchers have to read what they missed.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.unsynced.is_empty()
+    }
+
+    /// Whether what comes next can be told though not every change is written down.
+    pub(super) fn is_next_written(&self) -> bool {
+        match self.queue.front() {
+            Some(Queued::Answer(_)) => true,
+            Some(Queued::Events(news)) => news.changes.is_written() && !self.is_behind(),
+            Some(Queued::Progress { .. }) | None => !self.is_behind(),
+        }
     }
 
     /// How many more responses may wait, answers apart.

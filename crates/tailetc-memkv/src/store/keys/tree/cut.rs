@@ -34,6 +34,7 @@ pub(super) fn insert<V: Counted>(
         Node::Inner(children) => {
             let index = child_of(children, &key);
             let child = &mut children[index];
+            child.settle();
             child.all += 1;
             turn.into_iter().for_each(|turn| child.live.record(turn));
             let cut = insert(&mut child.node, key, value, turn, compacted)?;
@@ -77,5 +78,5 @@ fn share<V: Counted>(left: &mut Child<V>, cut: Cut<V>, compacted: Revision) -> C
     if left_is_lighter {
         mem::swap(&mut left.live, &mut live);
     }
-    Child { from, all, live, node: right }
+    Child { from, all, live, ended: Vec::new(), node: right }
 }

@@ -2,6 +2,7 @@
 
 use tailetc_core::Revision;
 
+use super::Counted;
 use super::node::{CAPACITY, Child, Node, child_of, find};
 
 /// A node below this looks for a neighbour to join.
@@ -9,7 +10,7 @@ const SPARSE: usize = CAPACITY / 4;
 
 /// Removes the entry of `key`, if there is one, which must be dead from `compacted` on. Says
 /// whether there was one.
-pub(super) fn remove<V>(node: &mut Node<V>, key: &[u8], compacted: Revision) -> bool {
+pub(super) fn remove<V: Counted>(node: &mut Node<V>, key: &[u8], compacted: Revision) -> bool {
     match node {
         Node::Leaf(entries) => {
             let found = find(entries, key);
@@ -28,7 +29,7 @@ pub(super) fn remove<V>(node: &mut Node<V>, key: &[u8], compacted: Revision) -> 
 
 /// Drops a child without entries, and joins a sparse one with a neighbour if both fit into one with
 /// room to spare.
-fn tidy<V>(children: &mut Vec<Child<V>>, index: usize, compacted: Revision) {
+fn tidy<V: Counted>(children: &mut Vec<Child<V>>, index: usize, compacted: Revision) {
     if children.len() == 1 || children[index].node.len() >= SPARSE {
         return;
     }
@@ -40,6 +41,7 @@ fn tidy<V>(children: &mut Vec<Child<V>>, index: usize, compacted: Revision) {
     if children[left].node.len() + children[left + 1].node.len() > CAPACITY / 2 {
         return;
     }
+    children[left..=left + 1].iter_mut().for_each(Child::settle);
     let right = children.remove(left + 1);
     let left = &mut children[left];
     left.all += right.all;

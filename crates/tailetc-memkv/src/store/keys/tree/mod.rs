@@ -5,6 +5,7 @@
 //! its ends and not a walk, and a walk over the past leaves out what had nothing live.
 
 mod cut;
+mod end;
 mod iter;
 mod join;
 mod node;
@@ -15,12 +16,16 @@ mod tests;
 use std::ops::{AddAssign, Sub};
 
 use bytes::Bytes;
-use tailetc_core::Revision;
+use tailetc_core::{LeaseId, Revision};
 
 use self::cut::Cut;
+pub(super) use self::end::Whom;
+use self::end::{Bounds, EndedLease};
+pub(super) use self::iter::IntoIter;
 use self::iter::Iter;
 use self::node::{Child, Node};
 pub(super) use self::steps::Turn;
+use super::NOW;
 
 /// What entries are counted by.
 pub(super) trait Counted {
@@ -32,6 +37,34 @@ pub(super) trait Counted {
 
     /// About how long it takes to list its turns.
     fn weight(&self) -> usize;
+
+    /// Whether it ends with those, if it is live.
+    fn is_of(&self, whom: Whom) -> bool;
+
+    /// Ends it, which was live: as the change at position `sub` of `revision`, which is not below
+    /// that of any earlier one.
+    fn end(&mut self, key: &Bytes, revision: Revision, sub: u32);
+}
+
+/// Of a tree that is a set of keys.
+impl Counted for () {
+    fn is_live_at(&self, _: Revision) -> bool {
+        false
+    }
+
+    fn turns(&self) -> impl Iterator<Item = Turn> {
+        std::iter::empty()
+    }
+
+    fn weight(&self) -> usize {
+        1
+    }
+
+    fn is_of(&self, _: Whom) -> bool {
+        false
+    }
+
+    fn end(&mut self, _: &Bytes, _: Revision, _: u32) {}
 }
 
 /// A number of entries.
@@ -72,6 +105,7 @@ impl<V> Default for Tree<V> {
 }
 
 impl<V: Counted> Tree<V> {
+    /// The entry of `key`, which may have ended without knowing it.
     pub(super) fn get(&self, key: &[u8]) -> Option<(&Bytes, &V)> {
         let mut node = &self.root;
         loop {
@@ -80,6 +114,28 @@ impl<V: Counted> Tree<V> {
                 Node::Leaf(entries) => {
                     let (key, value) = &entries[node::find(entries, key).ok()?];
                     return Some((key, value));
+                }
+            }
+        }
+    }
+
+    /// The entry of `key` if it was live when `revision` was complete.
+    pub(super) fn get_live(&self, key: &[u8], revision: Revision) -> Option<&V> {
+        let (mut node, mut ended) = (&self.root, &[][..]);
+        loop {
+            match node {
+                Node::Inner(children) => {
+                    let child = &children[node::child_of(children, key)];
+                    if end::are_ended(&child.ended, revision) {
+                        return None;
+                    }
+                    (node, ended) = (&child.node, &child.ended);
+                }
+                Node::Leaf(entries) => {
+                    let (_, value) = &entries[node::find(entries, key).ok()?];
+                    let is_live =
+                        value.is_live_at(revision) && !end::is_ended(ended, value, revision);
+                    return is_live.then_some(value);
                 }
             }
         }
@@ -144,30 +200,93 @@ impl<V: Counted> Tree<V> {
         }
     }
 
-    /// How many entries lie before `key`.
-    pub(super) fn count_before(&self, key: &[u8], revision: Revision) -> Count {
-        let mut before = Count::default();
-        let mut node = &self.root;
+    /// Ends the entries from `start` on and before `end`, `None` being beyond every key, that are
+    /// live, in order: as changes of `revision`, which is not below that of any earlier one, the
+    /// first at position `first_sub`. Says how many there were.
+    ///
+    /// Takes time by the depth of the tree alone.
+    pub(super) fn end_between(
+        &mut self,
+        start: &[u8],
+        end: Option<&[u8]>,
+        revision: Revision,
+        first_sub: u32,
+    ) -> u32 {
+        let wanted = Bounds { from: Some(start), before: end };
+        let all = Bounds { from: None, before: None };
+        end::end_within(&mut self.root, all, wanted, revision, first_sub)
+    }
+
+    /// The same for those that are attached to `lease`. All of them are among `attached`; if it is
+    /// `exact`, those are no more.
+    ///
+    /// Takes time by the number of leaves in which they lie among others.
+    pub(super) fn end_attached(
+        &mut self,
+        lease: LeaseId,
+        attached: &Tree<()>,
+        exact: bool,
+        revision: Revision,
+        first_sub: u32,
+    ) -> u32 {
+        let before = |key: &[u8]| attached.count_before(key, NOW).all;
+        let attached = |bounds: Bounds<'_>| {
+            let end = bounds.before.map_or_else(|| attached.count(NOW).all, before);
+            end - bounds.from.map_or(0, before)
+        };
+        let ended = EndedLease { lease, attached, exact, revision };
+        ended.end_all(&mut self.root, first_sub)
+    }
+
+    /// The entries of the leaf that has `key` if any has, which know then if they have ended, and
+    /// where the next leaf begins.
+    pub(super) fn settled(&mut self, key: &[u8]) -> (&[(Bytes, V)], Option<&Bytes>) {
+        let (mut node, mut next) = (&mut self.root, None);
         loop {
             match node {
                 Node::Inner(children) => {
                     let index = node::child_of(children, key);
-                    before += node::count_children(&children[..index], revision);
-                    node = &children[index].node;
+                    let (children, after) = children.split_at_mut(index + 1);
+                    next = after.first().map(|child| &child.from).or(next);
+                    let child = &mut children[index];
+                    child.settle();
+                    node = &mut child.node;
+                }
+                Node::Leaf(entries) => return (entries, next),
+            }
+        }
+    }
+
+    /// How many entries lie before `key`.
+    pub(super) fn count_before(&self, key: &[u8], revision: Revision) -> Count {
+        let mut before = Count::default();
+        let (mut node, mut ended, mut all_ended) = (&self.root, &[][..], false);
+        loop {
+            let (counted, child) = match node {
+                Node::Inner(children) => {
+                    let index = node::child_of(children, key);
+                    let counted = node::count_children(&children[..index], revision);
+                    (counted, Some(&children[index]))
                 }
                 Node::Leaf(entries) => {
                     let (Ok(index) | Err(index)) = node::find(entries, key);
-                    before += node::count_entries(&entries[..index], revision);
-                    return before;
+                    (node::count_entries(&entries[..index], ended, revision), None)
                 }
-            }
+            };
+            before.all += counted.all;
+            before.live += if all_ended { 0 } else { counted.live };
+            let Some(child) = child else {
+                return before;
+            };
+            all_ended |= end::are_ended(&child.ended, revision);
+            (node, ended) = (&child.node, &child.ended);
         }
     }
 
     /// One entry or none.
     pub(super) fn count_of(&self, key: &[u8], revision: Revision) -> Count {
-        let count = |value: &V| Count { all: 1, live: usize::from(value.is_live_at(revision)) };
-        self.get(key).map_or_else(Count::default, |(_, value)| count(value))
+        let live = usize::from(self.get_live(key, revision).is_some());
+        Count { all: usize::from(self.get(key).is_some()), live }
     }
 
     pub(super) fn count(&self, revision: Revision) -> Count {
@@ -176,7 +295,12 @@ impl<V: Counted> Tree<V> {
 
     /// The entries from `start` on, in order. If `live_at` tells a revision, subtrees without live
     /// entries at it are not entered; a dead entry beside a live one is still shown.
+    /// Without a revision, what has ended may not know it.
     pub(super) fn from(&self, start: &[u8], live_at: Option<Revision>) -> Iter<'_, V> {
         Iter::new(&self.root, start, live_at)
+    }
+
+    pub(super) fn into_entries(self) -> IntoIter<V> {
+        IntoIter::new(self.root)
     }
 }

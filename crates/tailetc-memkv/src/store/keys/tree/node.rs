@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use bytes::Bytes;
 use tailetc_core::Revision;
 
+use super::end::{End, is_ended};
 use super::steps::Steps;
 use super::{Count, Counted};
 
@@ -29,18 +30,20 @@ pub(super) struct Child<V> {
     pub(super) all: usize,
     /// How many of them were live when.
     pub(super) live: Steps,
+    /// What ended of them, and is still to be [handed on](Self::settle).
+    pub(super) ended: Vec<End>,
     pub(super) node: Node<V>,
 }
 
 impl<V: Counted> Node<V> {
     pub(super) fn count(&self, revision: Revision) -> Count {
         match self {
-            Self::Leaf(entries) => count_entries(entries, revision),
+            Self::Leaf(entries) => count_entries(entries, &[], revision),
             Self::Inner(children) => count_children(children, revision),
         }
     }
 
-    /// How many of its entries were live when.
+    /// How many of its entries were live when. Of a leaf, no mark is handed on to it any more.
     pub(super) fn steps(&self, compacted: Revision) -> Steps {
         match self {
             Self::Leaf(entries) => {
@@ -60,7 +63,7 @@ impl<V: Counted> Node<V> {
         }
     }
 
-    /// Shows every child on the way to `key`, and returns the entry if there is one.
+    /// Settles every child on the way to `key`, shows it, and returns the entry if there is one.
     pub(super) fn descend(
         &mut self,
         key: &[u8],
@@ -71,6 +74,7 @@ impl<V: Counted> Node<V> {
             match node {
                 Self::Inner(children) => {
                     let index = child_of(children, key);
+                    children[index].settle();
                     each(&mut children[index]);
                     node = &mut children[index].node;
                 }
@@ -95,7 +99,7 @@ impl<V> Node<V> {
 impl<V: Counted> Child<V> {
     pub(super) fn new(from: Bytes, node: Node<V>, compacted: Revision) -> Self {
         let live = node.steps(compacted);
-        Self { from, all: node.count(compacted).all, live, node }
+        Self { from, all: node.count(compacted).all, live, ended: Vec::new(), node }
     }
 }
 
@@ -109,8 +113,13 @@ pub(super) fn child_of<V>(children: &[Child<V>], key: &[u8]) -> usize {
     after.saturating_sub(1)
 }
 
-pub(super) fn count_entries<V: Counted>(entries: &[(Bytes, V)], revision: Revision) -> Count {
-    let live = entries.iter().filter(|(_, value)| value.is_live_at(revision)).count();
+pub(super) fn count_entries<V: Counted>(
+    entries: &[(Bytes, V)],
+    ended: &[End],
+    revision: Revision,
+) -> Count {
+    let is_live = |value: &V| value.is_live_at(revision) && !is_ended(ended, value, revision);
+    let live = entries.iter().filter(|(_, value)| is_live(value)).count();
     Count { all: entries.len(), live }
 }
 

@@ -90,7 +90,12 @@ impl Steps {
     pub(super) fn record(&mut self, turn: Turn) {
         let before = self.live();
         let live = if turn.live { before.saturating_add(1) } else { before.saturating_sub(1) };
-        self.push(Step { since: turn.revision, live });
+        self.record_live(turn.revision, live);
+    }
+
+    /// So many are live from `revision` on, which is not below that of any step.
+    pub(super) fn record_live(&mut self, revision: Revision, live: u32) {
+        self.push(Step { since: revision, live });
     }
 
     fn push(&mut self, step: Step) {

@@ -19,6 +19,14 @@ impl Counted for Life {
     fn weight(&self) -> usize {
         self.0.len()
     }
+
+    fn is_of(&self, _: Whom) -> bool {
+        true
+    }
+
+    fn end(&mut self, _: &Bytes, revision: Revision, _: u32) {
+        self.0.push(Turn { revision, live: false });
+    }
 }
 
 /// What one revision does to the keys from a number on.

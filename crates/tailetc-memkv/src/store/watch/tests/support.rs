@@ -126,20 +126,20 @@ impl Client {
 
     pub(super) fn create(&self, watch_id: i64, watch: WatchRequest) {
         let request = CreateRequest { watch, watch_id, fragment: false };
-        self.stream.request(StreamRequest::Create(request));
+        self.stream.request_now(StreamRequest::Create(request));
     }
 
     pub(super) fn create_fragmented(&self, watch: WatchRequest) {
         let request = CreateRequest { watch, watch_id: 0, fragment: true };
-        self.stream.request(StreamRequest::Create(request));
+        self.stream.request_now(StreamRequest::Create(request));
     }
 
     pub(super) fn cancel(&self, watch_id: i64) {
-        self.stream.request(StreamRequest::Cancel(watch_id));
+        self.stream.request_now(StreamRequest::Cancel(watch_id));
     }
 
     pub(super) fn request_progress(&self) {
-        self.stream.request(StreamRequest::Progress);
+        self.stream.request_now(StreamRequest::Progress);
     }
 
     pub(super) fn next(&self) -> Option<Seen> {

@@ -4,6 +4,8 @@
 //! pair as protobuf. What a compaction has done or would do to a record is left out, so that
 //! members agree which have come differently far with it.
 
+pub(super) mod kept;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -11,8 +13,10 @@ use bytes::Bytes;
 use tailetc_core::Revision;
 use tailetc_core::backend::{BackendError, Header, KeyValue};
 
+use self::kept::Hashing;
 use super::Store;
-use super::change::Change;
+use super::change::{Change, Changes};
+use super::compact::Cleaning;
 use crate::errors;
 
 /// How many hashes etcd keeps of compactions.
@@ -47,10 +51,26 @@ struct Stored {
     compact_revision: Revision,
 }
 
+impl Hashes {
+    /// That of the compaction at `revision`.
+    pub(super) fn keep(&mut self, revision: Revision, hash: u32, compact_revision: Revision) {
+        self.stored.insert(revision, Stored { hash, compact_revision });
+        if self.stored.len() > MAX_STORED {
+            self.stored.pop_first();
+        }
+    }
+}
+
 impl Store {
     /// The hash of the history from the compaction revision up to `revision`; [`Revision::ZERO`] is
-    /// the current one. Linear in the number of keys and changes.
-    pub(crate) fn hash_kv(&self, revision: Revision) -> Result<HashKv, BackendError> {
+    /// the current one. Linear in the number of keys and changes. `None` until all is written, and
+    /// every hash that is kept is found out.
+    pub(crate) fn hash_kv(&self, revision: Revision) -> Option<Result<HashKv, BackendError>> {
+        let is_ready = self.is_all_written() && !self.cleanings.iter().any(Cleaning::is_hashing);
+        is_ready.then(|| self.hash_of_written(revision))
+    }
+
+    fn hash_of_written(&self, revision: Revision) -> Result<HashKv, BackendError> {
         if let Some(stored) = self.hashes.stored.get(&revision) {
             return Ok(self.hash_answer(*stored, revision));
         }
@@ -67,7 +87,7 @@ impl Store {
         }
         let upto = if revision.is_zero() { self.revision } else { revision };
         let compact_revision = self.compacted;
-        let hash = self.hash(compact_revision, upto, true);
+        let hash = self.hash(compact_revision, upto);
         Ok(self.hash_answer(Stored { hash, compact_revision }, upto))
     }
 
@@ -82,26 +102,16 @@ impl Store {
     }
 
     /// From now on compactions leave their hashes behind, where the version that is imitated does.
-    /// They take time by the number of keys then.
+    /// What they leave to do takes time by the number of keys then.
     pub(crate) fn keep_hashes(&mut self) {
         self.hashes.kept = self.options.imitate.stores_compaction_hashes();
     }
 
-    /// Before the compaction at `revision`.
-    pub(super) fn store_compaction_hash(&mut self, revision: Revision) {
-        if !self.hashes.kept {
-            return;
-        }
-        let compact_revision = self.compacted;
-        // A deletion at the compaction is among what the server keeps, where it keeps such.
-        let keeps = |last: &Arc<Change>| last.is_deletion() && last.revision() == revision;
-        let keeps_nothing = !self.options.imitate.keeps_deletions_when_compacted()
-            || !self.keys.versions_at(revision).any(keeps);
-        let hash = self.hash(compact_revision, revision, keeps_nothing);
-        self.hashes.stored.insert(revision, Stored { hash, compact_revision });
-        if self.hashes.stored.len() > MAX_STORED {
-            self.hashes.stored.pop_first();
-        }
+    /// What finds out the hash of the compaction at `upto`, if hashes are kept. The one before was
+    /// at `since`, and `last` is all that `upto` changed.
+    pub(super) fn hashing(&self, [since, upto]: [Revision; 2], last: &Changes) -> Option<Hashing> {
+        let version = self.options.imitate;
+        self.hashes.kept.then(|| Hashing::new([since, upto], last.clone(), version))
     }
 
     /// The keys that were deleted at `revision`, also those put again at it: a server's hash leaves
@@ -120,15 +130,15 @@ impl Store {
     }
 
     /// Of the records above `compacted` all up to `upto`; of those below what is in force at
-    /// `upto`, or, if nothing at all is and `all_if_none`, whatever is left of them.
-    fn hash(&self, compacted: Revision, upto: Revision, all_if_none: bool) -> u32 {
+    /// `upto`, or, if nothing at all is, whatever is left of them.
+    fn hash(&self, compacted: Revision, upto: Revision) -> u32 {
         let mut hash = crc32c::crc32c(b"key");
         let pairs_at =
             |revision| self.keys.versions_at(revision).filter(|change| !change.is_deletion());
         let ended = self.ended_at(upto);
         let mut old: Vec<&Arc<Change>> = pairs_at(upto).collect();
         old.retain(|change| !ended.contains(&change.kv.key));
-        if old.is_empty() && all_if_none && upto > Revision::ZERO {
+        if old.is_empty() && upto > Revision::ZERO {
             old.extend(pairs_at(compacted));
         }
         old.retain(|change| change.revision() <= compacted);

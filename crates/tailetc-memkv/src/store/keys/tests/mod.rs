@@ -1,3 +1,5 @@
+mod wide;
+
 use std::collections::BTreeMap;
 
 use super::*;
@@ -59,7 +61,7 @@ fn ranges_are_etcds() {
 fn compaction_keeps_the_last_version_unless_it_is_a_deletion() {
     let mut keys = sample();
     for key in ["a", "b"] {
-        keys.compact(key.as_bytes(), Revision::new(5), &mut |_| ());
+        assert!(keys.compact(key.as_bytes(), Revision::new(5), 10, &mut |_| ()));
     }
     for key in [&b"a"[..], b"b"] {
         let (_, history) = keys.histories.get(key).expect("alive");
@@ -76,7 +78,7 @@ fn compacted_deletion_leaves_nothing_of_the_key() {
     let mut keys = Keys::default();
     put(&mut keys, "a", 2);
     delete(&mut keys, "a", 3);
-    keys.compact(b"a", Revision::new(3), &mut |_| ());
+    assert!(keys.compact(b"a", Revision::new(3), 10, &mut |_| ()));
     assert_eq!(keys.histories.count(NOW), Count::default());
 }
 
@@ -153,7 +155,8 @@ proptest! {
                 let last = states.len() - 1;
                 let revision = compacted.max(last.saturating_sub(kept));
                 for name in changed[compacted..revision].iter().flatten() {
-                    keys.compact(name.as_bytes(), Revision::new(revision as i64), &mut |_| ());
+                    let (key, revision) = (name.as_bytes(), Revision::new(revision as i64));
+                    while !keys.compact(key, revision, 1, &mut |_| ()) {}
                 }
                 compacted = revision;
                 check(&keys, &states, compacted);
