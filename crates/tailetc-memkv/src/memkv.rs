@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::MemKvOptions;
 use crate::request::Txn;
-use crate::store::{Deletions, Store};
+use crate::store::{Deletions, Store, Unfinished};
 use crate::version::SolicitedProgress;
 use crate::watcher;
 
@@ -128,16 +128,24 @@ impl Shared {
         }
     }
 
+    /// Runs `operation`, and returns its answer with what is to be written down before it is given.
+    fn begin<T>(
+        &self,
+        operation: impl FnOnce(&mut Store, Instant) -> T,
+    ) -> (T, Option<Unfinished>) {
+        self.with(|store, now| {
+            // What expired is nobody's.
+            store.take_unfinished();
+            (operation(store, now), store.take_unfinished())
+        })
+    }
+
     /// Runs `operation`, and ends when all that it changed is written down.
     pub(crate) async fn written<T: Deletions>(
         &self,
         operation: impl FnOnce(&mut Store, Instant) -> T,
     ) -> T {
-        let (mut answer, unfinished) = self.with(|store, now| {
-            // What expired is nobody's.
-            store.take_unfinished();
-            (operation(store, now), store.take_unfinished())
-        });
+        let (mut answer, unfinished) = self.begin(operation);
         if let Some(unfinished) = unfinished {
             let revision = unfinished.revision;
             self.until(|store, _| store.is_written(revision).then_some(())).await;
@@ -151,10 +159,7 @@ impl Shared {
         &self,
         operation: impl FnOnce(&mut Store, Instant) -> T,
     ) -> T {
-        let (mut answer, unfinished) = self.with(|store, now| {
-            store.take_unfinished();
-            (operation(store, now), store.take_unfinished())
-        });
+        let (mut answer, unfinished) = self.begin(operation);
         if let Some(unfinished) = unfinished {
             let revision = unfinished.revision;
             self.block_until(|store, _| store.is_written(revision).then_some(()));
