@@ -14,8 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tailetc_core::LeaseId;
-use tailetc_core::backend::{DeleteRequest, KeyRange, KvBackend, PutRequest, TxnRequest};
+use tailetc_core::backend::{
+    DeleteRequest, KeyRange, KvBackend, PutRequest, TxnRequest, WatchRequest,
+};
+use tailetc_core::{LeaseId, Revision};
 use tailetc_memkv::{ManualClock, MemKv};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
@@ -32,16 +34,18 @@ enum Great {
     CompactDeleted,
     Delete,
     DeleteWithPairs,
+    DeleteWatched,
     Revoke,
     RevokeEverySecondKey,
     Expire,
 }
 
-const CASES: [(&str, Great); 7] = [
+const CASES: [(&str, Great); 8] = [
     ("compaction, every key put again", Great::CompactOverwritten),
     ("compaction, every key deleted", Great::CompactDeleted),
     ("one DeleteRange", Great::Delete),
     ("one DeleteRange with pairs", Great::DeleteWithPairs),
+    ("one DeleteRange that is watched", Great::DeleteWatched),
     ("revocation of one lease", Great::Revoke),
     ("revocation, every second key", Great::RevokeEverySecondKey),
     ("expiry of one lease", Great::Expire),
@@ -130,6 +134,13 @@ async fn what_is_great(store: &MemKv, clock: &ManualClock, great: Great) {
         Great::DeleteWithPairs => {
             let delete = delete().with_prev_kv();
             store.txn(TxnRequest::new([delete.into()])).await.expect("a deletion");
+        }
+        Great::DeleteWatched => {
+            let range = KeyRange::prefix("/registry/");
+            let watch = WatchRequest::new(range, Revision::ZERO);
+            let mut watcher = store.watch(watch).await.expect("a watch");
+            store.txn(TxnRequest::new([delete().into()])).await.expect("a deletion");
+            watcher.next().await.expect("events");
         }
         Great::Revoke | Great::RevokeEverySecondKey => {
             store.lease_revoke(LEASE).await.expect("a revocation");

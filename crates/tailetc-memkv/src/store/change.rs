@@ -1,5 +1,6 @@
 //! What is stored: changes, each allocated once and shared by everything that shows it.
 
+use std::collections::VecDeque;
 use std::ops::{Deref, Range};
 use std::slice;
 use std::sync::{Arc, OnceLock};
@@ -109,23 +110,25 @@ impl Wide {
         })
     }
 
-    /// Pieces in order that have all changes of `range`, and of the runs no others.
-    fn parts_with<'a>(&'a self, range: &KeyRange) -> Vec<&'a [Arc<Change>]> {
-        let mut parts = Vec::new();
+    /// Where changes lie that are all of `range`, and of the runs no others.
+    pub(crate) fn places_with(&self, range: &KeyRange) -> VecDeque<Range<u32>> {
+        let mut places = VecDeque::new();
         let mut from = 0;
         for run in &self.runs {
-            parts.push(self.part(from..run.start));
-            let run_of = self.part(run.clone());
-            let first = run_of.partition_point(|change| change.kv.key < range.start());
-            let rest = &run_of[first..];
-            parts.push(&rest[..rest.partition_point(|change| range.contains(&change.kv.key))]);
+            places.push_back(from..run.start);
+            let changes = self.part(run.clone());
+            let first = changes.partition_point(|change| change.kv.key < range.start());
+            let rest = &changes[first..];
+            let count = rest.partition_point(|change| range.contains(&change.kv.key));
+            let first = run.start + first as u32;
+            places.push_back(first..first + count as u32);
             from = run.end;
         }
-        parts.push(self.part(from..self.len));
-        parts
+        places.push_back(from..self.len);
+        places
     }
 
-    fn part(&self, subs: Range<u32>) -> &[Arc<Change>] {
+    pub(crate) fn part(&self, subs: Range<u32>) -> &[Arc<Change>] {
         self.written().get(subs.start as usize..subs.end as usize).unwrap_or_default()
     }
 }
@@ -145,10 +148,13 @@ impl Changes {
         range: &'a KeyRange,
     ) -> impl Iterator<Item = &'a Arc<Change>> {
         let (all, parts) = match self {
-            Self::One(_) | Self::Many(_) => (&self[..], Vec::new()),
-            Self::Wide(wide) => (&[][..], wide.parts_with(range)),
+            Self::One(_) | Self::Many(_) => (&self[..], None),
+            Self::Wide(wide) => (&[][..], Some(wide)),
         };
-        let changes = all.iter().chain(parts.into_iter().flatten());
+        let parts = parts.into_iter().flat_map(|wide| {
+            wide.places_with(range).into_iter().flat_map(|place| wide.part(place))
+        });
+        let changes = all.iter().chain(parts);
         changes.filter(|change| range.contains(&change.kv.key))
     }
 }

@@ -1,13 +1,16 @@
 //! What a client gets (etcd: `sendLoop` in `server/etcdserver/api/v3rpc/watch.go`).
 
+use std::ops::Range;
+
 use tailetc_core::Revision;
 use tailetc_core::backend::{Event, EventKind, Header, KeyValue};
 use tokio::time::Instant;
 
 use super::message::{NO_WATCHER, Poll, StreamResponse};
-use super::stream::{Queued, Stream};
+use super::stream::{Long, News, Queued, Stream};
 use super::watcher::Wanted;
 use super::{History, Surroundings, fragment};
+use crate::store::change::Changes;
 
 impl Stream {
     /// The queue first, then what unsynced watchers missed.
@@ -20,7 +23,11 @@ impl Stream {
             if !around.history.is_written && !self.is_next_written() {
                 return Poll::Busy;
             }
-            if let Some(queued) = self.dequeue() {
+            if let Some(long) = self.long.take() {
+                if !self.go_on(long, around) {
+                    return Poll::Busy;
+                }
+            } else if let Some(queued) = self.dequeue() {
                 self.send(queued, around);
             } else if let Some(id) = self.unsynced.pop_front() {
                 self.catch_up(id, around);
@@ -33,11 +40,15 @@ impl Stream {
     fn send(&mut self, queued: Queued, around: &mut Surroundings<'_>) {
         match queued {
             Queued::Answer(answer) => self.send_answer(answer, around),
+            Queued::Events(News { changes: Changes::Wide(wide), watch_id, wanted, revision }) => {
+                let places = wide.places_with(&wanted.range);
+                // One that grows would be copied now and then.
+                let events = Vec::with_capacity(places.iter().map(Range::len).sum());
+                self.long = Some(Long { watch_id, wanted, revision, wide, places, events });
+            }
             Queued::Events(news) => {
+                let events = news.changes.iter().map(|change| change.event()).collect();
                 let (id, wanted) = (news.watch_id, &news.wanted);
-                let changes = news.changes.within(&wanted.range);
-                let passing = changes.filter(|change| wanted.passes(change));
-                let events = passing.map(|change| change.event()).collect();
                 self.send_events(id, wanted, news.revision, events, around);
                 self.retry_deferred_progress(around);
             }
@@ -47,6 +58,32 @@ impl Stream {
                 self.retry_deferred_progress(around);
             }
         }
+    }
+
+    /// Adds a slice of events to a response, and sends it if that was all.
+    fn go_on(&mut self, mut long: Long, around: &mut Surroundings<'_>) -> bool {
+        let mut left = around.rules.slice;
+        while let Some(place) = long.places.front_mut() {
+            let taken = place.start..place.end.min(place.start.saturating_add(left));
+            for change in long.wide.part(taken.clone()) {
+                if long.wanted.range.contains(&change.kv.key) && long.wanted.passes(change) {
+                    let mut event = change.event();
+                    complete(&mut event, &long.wanted, &around.history);
+                    long.events.push(event);
+                }
+            }
+            left -= taken.end - taken.start;
+            place.start = taken.end;
+            if place.start < place.end {
+                self.long = Some(long);
+                return false;
+            }
+            long.places.pop_front();
+        }
+        let Long { watch_id, wanted, revision, events, .. } = long;
+        self.send_completed(watch_id, &wanted, revision, events, around);
+        self.retry_deferred_progress(around);
+        true
     }
 
     /// Old versions take a refusal, whose id is -1, for the end of the watcher with that id. What
@@ -116,11 +153,20 @@ impl Stream {
         mut events: Vec<Event>,
         around: &Surroundings<'_>,
     ) {
-        if wanted.prev_kv {
-            for event in &mut events {
-                event.prev_kv = pair_before(event, &around.history);
-            }
+        for event in &mut events {
+            complete(event, wanted, &around.history);
         }
+        self.send_completed(watch_id, wanted, revision, events, around);
+    }
+
+    fn send_completed(
+        &mut self,
+        watch_id: i64,
+        wanted: &Wanted,
+        revision: Revision,
+        events: Vec<Event>,
+        around: &Surroundings<'_>,
+    ) {
         let header = Header { revision, ..around.history.header };
         let response = StreamResponse { events, ..StreamResponse::progress(header, watch_id) };
         let withheld = watch_id == NO_WATCHER && self.withheld.is_some();
@@ -135,6 +181,13 @@ impl Stream {
         if self.progress_deferred && self.progress_of_all(around) {
             self.progress_deferred = false;
         }
+    }
+}
+
+/// Adds the pair before, if it is wanted.
+fn complete(event: &mut Event, wanted: &Wanted, history: &History<'_>) {
+    if wanted.prev_kv {
+        event.prev_kv = pair_before(event, history);
     }
 }
 

@@ -77,6 +77,8 @@ struct Rules {
     /// How many responses may wait on a stream; answers to requests do not count.
     buffer: usize,
     progress_interval: Duration,
+    /// How many events are made at a time.
+    slice: u32,
     /// The size from which responses are sent in parts.
     fragment_bytes: usize,
     split_revisions: bool,
@@ -113,6 +115,7 @@ impl Watches {
                 version: options.imitate,
                 buffer: options.watch_buffer_revisions,
                 progress_interval: options.progress_notify_interval.max(MIN_PROGRESS_INTERVAL),
+                slice: u32::try_from(options.slice).unwrap_or(u32::MAX).max(1),
                 fragment_bytes: options.max_request_bytes.saturating_add(GRPC_OVERHEAD_BYTES),
                 split_revisions: options.has(Fault::SplitRevision),
             },

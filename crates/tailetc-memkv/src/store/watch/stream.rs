@@ -1,10 +1,12 @@
 //! One stream: its watchers, and what waits for its client.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tailetc_core::Revision;
+use tailetc_core::backend::Event;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -13,7 +15,7 @@ use super::message::StreamResponse;
 use super::progress::Ticker;
 use super::watcher::{State, Wanted, Watcher};
 use super::{StreamId, WatcherName};
-use crate::store::change::Changes;
+use crate::store::change::{Changes, Wide};
 
 /// How many answers may wait before no more requests are read (etcd: `ctrlStreamBufLen` in
 /// `server/etcdserver/api/v3rpc/watch.go`).
@@ -30,6 +32,8 @@ pub(super) struct Stream {
     answers: usize,
     /// The response that is being sent, if in parts.
     pub(super) parts: VecDeque<StreamResponse>,
+    /// The response that is being made, if it is a long one.
+    pub(super) long: Option<Long>,
     /// What the watcher with the id -1 does not get, if a refusal was taken for its end.
     pub(super) withheld: Option<Vec<StreamResponse>>,
     /// Those [`State::Unsynced`], in the order of their turns.
@@ -61,6 +65,19 @@ pub(super) struct News {
     pub(super) changes: Changes,
 }
 
+/// A response with very many events, which is made little by little.
+#[derive(Debug)]
+pub(super) struct Long {
+    pub(super) watch_id: i64,
+    pub(super) wanted: Arc<Wanted>,
+    pub(super) revision: Revision,
+    pub(super) wide: Arc<Wide>,
+    /// Where the changes lie that are left.
+    pub(super) places: VecDeque<Range<u32>>,
+    /// Those that are done.
+    pub(super) events: Vec<Event>,
+}
+
 /// What a stream tells those who wait for it. Each has one waiter at most.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
@@ -78,6 +95,7 @@ impl Stream {
             queue: VecDeque::new(),
             answers: 0,
             parts: VecDeque::new(),
+            long: None,
             withheld: None,
             unsynced: VecDeque::new(),
             ticker: Ticker::new(now, progress_interval),
@@ -180,6 +198,9 @@ impl Stream {
 
     /// Whether what comes next can be told though not every change is written down.
     pub(super) fn is_next_written(&self) -> bool {
+        if self.long.is_some() {
+            return !self.is_behind();
+        }
         match self.queue.front() {
             Some(Queued::Answer(_)) => true,
             Some(Queued::Events(news)) => news.changes.is_written() && !self.is_behind(),
