@@ -18,8 +18,18 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn memory() -> Self {
+        Self::of(MemKv::new())
+    }
+
+    /// One that imitates this release of etcd.
+    pub(crate) fn memory_of(version: &str) -> Self {
+        let version = version.parse().expect("a release of etcd");
+        Self::of(MemKv::builder().with_imitate(version).build())
+    }
+
+    fn of(store: MemKv) -> Self {
         Self {
-            backend: Arc::new(MemKv::new()),
+            backend: Arc::new(store),
             #[cfg(feature = "etcd")]
             server: None,
         }

@@ -35,8 +35,9 @@ impl EtcdBackend {
     ///
     /// [`Capabilities::reliable_progress`] is true if *every* endpoint answered and is of version
     /// 3.4.31 or later in 3.4, 3.5.13 or later in 3.5, or of a later minor version (etcd issue
-    /// 15220). An endpoint that does not answer may come back with any version, so it counts as
-    /// one that cannot be relied on. One that keeps its version from a user who is not root counts
+    /// 15220); [`Capabilities::compaction_keeps_deletions`] if every one is of 3.4.36, 3.5.18 or later
+    /// (etcd issues 18089 and 19179). An endpoint that does not answer may come back with any version,
+    /// so it counts as one that cannot be relied on. One that keeps its version from a user who is not root counts
     /// as new enough: only servers from 3.4.42, 3.5.28 and 3.6.0 on do that (etcd issue 21663). Of
     /// such servers, [`status`](KvBackend::status) fails with
     /// [`PermissionDenied`](tailetc_core::backend::BackendErrorKind::PermissionDenied). What is
@@ -55,11 +56,12 @@ impl EtcdBackend {
     ///
     /// A dropped future leaves nothing behind.
     pub async fn connect(options: EtcdOptions) -> Result<Self, BackendError> {
-        let (members, reliable_progress) = connect(&options).await?;
+        let (members, reliable) = connect(&options).await?;
         let mut capabilities = Capabilities::default();
         capabilities.max_txn_ops = options.max_txn_ops;
         capabilities.max_request_bytes = options.max_request_bytes;
-        capabilities.reliable_progress = reliable_progress;
+        capabilities.reliable_progress = reliable.progress;
+        capabilities.compaction_keeps_deletions = reliable.deletions;
         Ok(Self {
             members: Arc::new(members),
             capabilities,

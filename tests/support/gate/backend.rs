@@ -1,5 +1,7 @@
 //! What a [`Gate`] does to requests and watches.
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
@@ -87,6 +89,7 @@ impl KvBackend for Gate {
             opened_at,
             frozen,
             kept: None,
+            acting: None,
         }))
     }
 
@@ -147,12 +150,23 @@ struct GatedWatcher {
     frozen: watch::Receiver<u64>,
     /// Received from the store, not yet delivered.
     kept: Option<Result<WatchResponse, BackendError>>,
+    /// What happens before it is.
+    acting: Option<Acting>,
+}
+
+/// What a hook does.
+struct Acting(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl fmt::Debug for Acting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Acting")
+    }
 }
 
 #[async_trait]
 impl Watcher for GatedWatcher {
     async fn next(&mut self) -> Result<WatchResponse, BackendError> {
-        let Self { gate, watcher, held, cuts, kept, opened_at, frozen } = self;
+        let Self { gate, watcher, held, cuts, kept, acting, opened_at, frozen } = self;
         let response = tokio::select! {
             biased;
             () = async { drop(frozen.wait_for(|frozen| frozen != opened_at).await) } => {
@@ -164,6 +178,10 @@ impl Watcher for GatedWatcher {
             response = async {
                 loop {
                     let _ = held.wait_for(|held| !held).await;
+                    if let Some(action) = acting {
+                        action.0.as_mut().await;
+                        *acting = None;
+                    }
                     if let Some(response) = kept.take() {
                         return response;
                     }
@@ -171,7 +189,10 @@ impl Watcher for GatedWatcher {
                         biased;
                         _ = held.wait_for(|held| *held) => {}
                         // The hold may have begun after it was looked at.
-                        response = watcher.next() => *kept = Some(response),
+                        response = watcher.next() => {
+                            *kept = Some(response);
+                            *acting = gate.0.after_response.take().map(Acting);
+                        }
                     }
                 }
             } => response,

@@ -48,6 +48,7 @@ struct Inner {
     before_page: Hook,
     after_page: Hook,
     after_header: Hook,
+    after_response: Hook,
     most_keys: AtomicI64,
     txns: AtomicU64,
     answered: AtomicU64,
@@ -71,10 +72,14 @@ impl Hook {
     }
 
     async fn run(&self) {
-        let action = self.0.lock().unwrap().take();
-        if let Some(action) = action {
-            action().await;
+        if let Some(action) = self.take() {
+            action.await;
         }
+    }
+
+    fn take(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        let action = self.0.lock().unwrap().take();
+        action.map(|action| action())
     }
 }
 
@@ -102,6 +107,7 @@ impl Gate {
             before_page: Hook::default(),
             after_page: Hook::default(),
             after_header: Hook::default(),
+            after_response: Hook::default(),
             most_keys: AtomicI64::new(i64::MAX),
             txns: AtomicU64::new(0),
             answered: AtomicU64::new(0),
@@ -251,6 +257,15 @@ impl Gate {
         F: Future<Output = ()> + Send + 'static,
     {
         self.0.after_header.set(action);
+    }
+
+    /// Runs `action` once, after the store has sent the next response of a watch, before the `Db`
+    /// gets it.
+    pub(crate) fn after_next_response<F>(&self, action: impl FnOnce() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.0.after_response.set(action);
     }
 
     /// Ranges with a higher limit time out.

@@ -224,6 +224,10 @@ pub struct Capabilities {
     /// every earlier event was delivered. False for etcd before 3.4.31 and 3.5.13
     /// (etcd issue 15220).
     pub reliable_progress: bool,
+    /// Whether a watch that has reached exactly the compaction revision is sent the deletions made
+    /// at it. False for etcd before 3.4.36 and 3.5.18 (etcd issues 18089 and 19179): there such a
+    /// watch goes on without them, and says nothing.
+    pub compaction_keeps_deletions: bool,
     /// Whether there are leases: the four methods about them, and puts with one.
     pub leases: bool,
     /// Whether a transaction may hold transactions.
@@ -244,6 +248,7 @@ impl Default for Capabilities {
             max_txn_ops: 128,
             max_request_bytes: 1_572_864,
             reliable_progress: true,
+            compaction_keeps_deletions: true,
             leases: true,
             nested_txns: true,
             sorted_ranges: true,
