@@ -24,7 +24,7 @@ impl KvBackend for Gate {
     }
 
     async fn range(&self, request: RangeRequest) -> Result<RangeResponse, BackendError> {
-        self.answering().await;
+        self.answering().await?;
         self.dawdle().await;
         let is_header = request.range.is_single_key();
         let is_page = !is_header && request.min_mod_revision.is_zero();
@@ -34,6 +34,7 @@ impl KvBackend for Gate {
         }
         if is_page {
             self.0.before_page.run().await;
+            self.check()?;
         }
         let mut response = self.store().range(request).await?;
         response.header = self.header(response.header);
@@ -49,7 +50,7 @@ impl KvBackend for Gate {
     async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, BackendError> {
         *self.0.last_txn.lock().unwrap() = Some(request.clone());
         self.0.txns.fetch_add(1, Ordering::SeqCst);
-        self.answering().await;
+        self.answering().await?;
         if self.0.lose_requests.load(Ordering::SeqCst) {
             return Err(BackendError::new(BackendErrorKind::Unavailable, "the request was lost"));
         }
@@ -72,14 +73,14 @@ impl KvBackend for Gate {
     }
 
     async fn watch(&self, mut request: WatchRequest) -> Result<Box<dyn Watcher>, BackendError> {
-        self.answering().await;
+        self.answering().await?;
         let rewind = self.0.rewind.swap(0, Ordering::SeqCst);
         request.start_revision = Revision::new(request.start_revision.get() - rewind);
         self.0.watches.fetch_add(1, Ordering::SeqCst);
         // Before the store is asked: a watch that it has opened can be cut.
         let (held, cuts) = (self.0.held.subscribe(), self.0.cuts.subscribe());
         let opened_at = *self.0.frozen.borrow();
-        let frozen = self.0.frozen.subscribe();
+        let (frozen, failing) = (self.0.frozen.subscribe(), self.0.failing.subscribe());
         let watcher = self.store().watch(request).await?;
         Ok(Box::new(GatedWatcher {
             gate: self.clone(),
@@ -88,6 +89,7 @@ impl KvBackend for Gate {
             cuts,
             opened_at,
             frozen,
+            failing,
             kept: None,
             acting: None,
         }))
@@ -98,19 +100,19 @@ impl KvBackend for Gate {
     }
 
     async fn lease_grant(&self, id: LeaseId, ttl_seconds: i64) -> Result<Lease, BackendError> {
-        self.answering().await;
+        self.answering().await?;
         let lease = self.store().lease_grant(id, ttl_seconds).await?;
         self.0.last_lease.store(lease.id.get(), Ordering::SeqCst);
         Ok(lease)
     }
 
     async fn lease_revoke(&self, id: LeaseId) -> Result<Header, BackendError> {
-        self.answering().await;
+        self.answering().await?;
         self.store().lease_revoke(id).await
     }
 
     async fn lease_keep_alive(&self, id: LeaseId) -> Result<Option<Lease>, BackendError> {
-        self.answering().await;
+        self.answering().await?;
         self.store().lease_keep_alive(id).await
     }
 
@@ -135,8 +137,20 @@ impl Gate {
     }
 
     /// Waits for as long as nothing is answered.
-    async fn answering(&self) {
+    async fn answering(&self) -> Result<(), BackendError> {
         let _ = self.0.hanging.subscribe().wait_for(|hanging| !hanging).await;
+        self.check()
+    }
+
+    /// Fails while everything does.
+    fn check(&self) -> Result<(), BackendError> {
+        let failing = *self.0.failing.borrow();
+        failing.map_or(Ok(()), |kind| Err(self.failure(kind)))
+    }
+
+    fn failure(&self, kind: BackendErrorKind) -> BackendError {
+        self.0.failures.fetch_add(1, Ordering::SeqCst);
+        BackendError::new(kind, format!("broken: {kind:?}"))
     }
 }
 
@@ -148,6 +162,7 @@ struct GatedWatcher {
     cuts: watch::Receiver<u64>,
     opened_at: u64,
     frozen: watch::Receiver<u64>,
+    failing: watch::Receiver<Option<BackendErrorKind>>,
     /// Received from the store, not yet delivered.
     kept: Option<Result<WatchResponse, BackendError>>,
     /// What happens before it is.
@@ -166,12 +181,16 @@ impl fmt::Debug for Acting {
 #[async_trait]
 impl Watcher for GatedWatcher {
     async fn next(&mut self) -> Result<WatchResponse, BackendError> {
-        let Self { gate, watcher, held, cuts, kept, acting, opened_at, frozen } = self;
+        let Self { gate, watcher, held, cuts, kept, acting, opened_at, frozen, failing } = self;
         let response = tokio::select! {
             biased;
             () = async { drop(frozen.wait_for(|frozen| frozen != opened_at).await) } => {
                 std::future::pending().await
             }
+            kind = async {
+                let failing = failing.wait_for(Option::is_some).await;
+                failing.map_or(None, |kind| *kind)
+            } => Err(gate.failure(kind.expect("the gate outlives its watches"))),
             _ = cuts.changed() => {
                 Err(BackendError::new(BackendErrorKind::Unavailable, "the watch was cut"))
             }

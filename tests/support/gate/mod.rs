@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use tailetc::LeaseId;
-use tailetc::backend::{Header, KvBackend, TxnRequest, TxnResponse};
+use tailetc::backend::{BackendErrorKind, Header, KvBackend, TxnRequest, TxnResponse};
 use tokio::sync::watch;
 
 use super::Store;
@@ -31,6 +31,9 @@ struct Inner {
     hanging: watch::Sender<bool>,
     /// Open watches break when it changes.
     cuts: watch::Sender<u64>,
+    /// While it is some, everything fails like that, open watches too.
+    failing: watch::Sender<Option<BackendErrorKind>>,
+    failures: AtomicU64,
     lose_replies: AtomicU64,
     swallow_txn: AtomicBool,
     lose_requests: AtomicBool,
@@ -93,6 +96,8 @@ impl Gate {
             frozen: watch::Sender::new(0),
             hanging: watch::Sender::new(false),
             cuts: watch::Sender::new(0),
+            failing: watch::Sender::new(None),
+            failures: AtomicU64::new(0),
             lose_replies: AtomicU64::new(0),
             swallow_txn: AtomicBool::new(false),
             lose_requests: AtomicBool::new(false),
@@ -190,6 +195,16 @@ impl Gate {
     /// Breaks all open watches.
     pub(crate) fn cut_watches(&self) {
         self.0.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Everything fails like that, open watches too, until it is mended with none.
+    pub(crate) fn fail_with(&self, kind: Option<BackendErrorKind>) {
+        self.0.failing.send_replace(kind);
+    }
+
+    /// How much has failed so.
+    pub(crate) fn failures(&self) -> u64 {
+        self.0.failures.load(Ordering::SeqCst)
     }
 
     /// Transactions are applied from now on, but not answered.
