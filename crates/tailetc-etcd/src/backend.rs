@@ -14,10 +14,9 @@ use crate::EtcdOptions;
 use crate::connect::connect;
 use crate::convert;
 use crate::error::from_client;
-use crate::lease;
-use crate::member::Member;
+use crate::member::{Member, Purpose};
 use crate::members::Members;
-use crate::watch::{EtcdWatcher, may_be_the_token};
+use crate::watch::EtcdWatcher;
 
 /// An etcd cluster. A clone talks over the same connections.
 ///
@@ -85,7 +84,7 @@ impl KvBackend for EtcdBackend {
                 Ok(convert::range_response(response.map_err(from_client)?))
             }
         };
-        self.members.call(send).await
+        self.members.call(Purpose::Request, send).await
     }
 
     async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, BackendError> {
@@ -96,7 +95,7 @@ impl KvBackend for EtcdBackend {
                 convert::txn_response(response.map_err(from_client)?)
             }
         };
-        self.members.call(send).await
+        self.members.call(Purpose::Request, send).await
     }
 
     async fn watch(&self, request: WatchRequest) -> Result<Box<dyn Watcher>, BackendError> {
@@ -108,7 +107,7 @@ impl KvBackend for EtcdBackend {
                 EtcdWatcher::open(&member, key, options, max_message_bytes, request_timeout).await
             }
         };
-        let watcher = self.members.call_with(send, may_be_the_token).await?;
+        let watcher = self.members.call(Purpose::Watch, send).await?;
         Ok(Box::new(watcher))
     }
 
@@ -117,7 +116,7 @@ impl KvBackend for EtcdBackend {
             let response = member.kv().compact(revision.get(), None).await;
             Ok(convert::compaction(&response.map_err(from_client)?))
         };
-        self.members.call(send).await
+        self.members.call(Purpose::Request, send).await
     }
 
     async fn lease_grant(&self, id: LeaseId, ttl_seconds: i64) -> Result<Lease, BackendError> {
@@ -126,20 +125,23 @@ impl KvBackend for EtcdBackend {
             let response = member.lease().grant(ttl_seconds, Some(options)).await;
             Ok(convert::lease_grant(&response.map_err(from_client)?))
         };
-        self.members.call(send).await
+        self.members.call(Purpose::Request, send).await
     }
 
     async fn lease_revoke(&self, id: LeaseId) -> Result<Header, BackendError> {
         let send = move |member: Arc<Member>| async move {
+            member.renewals().forget(id);
             let response = member.lease().revoke(id.get()).await.map_err(from_client)?;
             Ok(convert::header(response.0.header.as_ref()))
         };
-        self.members.call(send).await
+        self.members.call(Purpose::Request, send).await
     }
 
     async fn lease_keep_alive(&self, id: LeaseId) -> Result<Option<Lease>, BackendError> {
-        let send = move |member: Arc<Member>| async move { lease::keep_alive(&member, id).await };
-        self.members.call(send).await
+        let send = move |member: Arc<Member>| async move {
+            member.renewals().renew(member.lease(), id).await
+        };
+        self.members.call(Purpose::Request, send).await
     }
 
     async fn lease_time_to_live(
@@ -152,7 +154,7 @@ impl KvBackend for EtcdBackend {
             let response = member.lease().time_to_live(id.get(), options).await;
             Ok(convert::lease_time_to_live(response.map_err(from_client)?))
         };
-        self.members.call(send).await
+        self.members.call(Purpose::Request, send).await
     }
 
     async fn status(&self) -> Result<Status, BackendError> {
@@ -160,6 +162,6 @@ impl KvBackend for EtcdBackend {
             let response = member.maintenance().status().await.map_err(from_client)?;
             Ok(convert::status(response.0))
         };
-        self.members.call(send).await
+        self.members.call(Purpose::Request, send).await
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::EtcdOptions;
 use crate::convert;
 use crate::error::from_client;
-use crate::member::Member;
+use crate::member::{Member, Purpose};
 use crate::members::Members;
 use crate::version::Reliable;
 
@@ -73,7 +73,7 @@ async fn ask(member: &Member) -> Result<Answer, BackendError> {
         let response = member.maintenance().status().await.map_err(from_client)?;
         Ok(Answer::Status(convert::status(response.0)))
     };
-    let answer = member.request(send, |kind| kind == BackendErrorKind::Unauthenticated).await;
+    let answer = member.request(Purpose::Request, send).await;
     match answer {
         Err(error) if error.kind() == BackendErrorKind::PermissionDenied => Ok(Answer::Denied),
         answer => answer,

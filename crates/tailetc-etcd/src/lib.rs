@@ -16,8 +16,16 @@
 //! # Which member answers
 //!
 //! All requests go to one member of the cluster, at first the first endpoint that answers. When it
-//! cannot be reached, is cut off from its leader, loses the connection or lets a deadline pass, the
-//! next request goes to the next endpoint. Watches stay where they were opened until they fail.
+//! cannot be reached, is cut off from its leader, loses the connection, lets a deadline pass or
+//! answers with an error that says nothing of the request, the next request goes to the next
+//! endpoint. Watches stay where they were opened until they fail.
+//!
+//! # Connections
+//!
+//! Two to each endpoint that is used: one for requests, one for watches. A consumer that does not
+//! read its watch makes HTTP/2 hold back everything on the connection, or end it (the `h2` library
+//! does so over some 13,000 small messages that nobody has read); so only watches suffer from it.
+//! Each connection logs in by itself.
 //!
 //! # What is sent again, and what never is
 //!
@@ -76,11 +84,13 @@
 //!   bounded by [`EtcdOptions::max_message_bytes`].
 //! - The answer to `lease_time_to_live` with keys must fit in 4 MiB, which `etcd-client` does not
 //!   let one change.
-//! - `lease_keep_alive` renews twice and so takes two round trips: `etcd-client` keeps the first
-//!   answer to itself.
+//! - The first `lease_keep_alive` of a lease renews twice and so takes two round trips:
+//!   `etcd-client` keeps the first answer to itself. Each later one takes one, on the same stream.
+//!   There is a stream for each lease, because a renewal that is refused ends its stream.
 
 mod backend;
 mod connect;
+mod connection;
 mod convert;
 mod error;
 mod fragments;
