@@ -130,7 +130,7 @@ impl KvBackend for EtcdBackend {
 
     async fn lease_revoke(&self, id: LeaseId) -> Result<Header, BackendError> {
         let send = move |member: Arc<Member>| async move {
-            member.renewals().forget(id);
+            member.will_not_renew(id);
             let response = member.lease().revoke(id.get()).await.map_err(from_client)?;
             Ok(convert::header(response.0.header.as_ref()))
         };
@@ -138,10 +138,8 @@ impl KvBackend for EtcdBackend {
     }
 
     async fn lease_keep_alive(&self, id: LeaseId) -> Result<Option<Lease>, BackendError> {
-        let send = move |member: Arc<Member>| async move {
-            member.renewals().renew(member.lease(), id).await
-        };
-        self.members.call(Purpose::Request, send).await
+        let send = move |member: Arc<Member>| async move { member.renew(id).await };
+        self.members.call(Purpose::Renewal, send).await
     }
 
     async fn lease_time_to_live(

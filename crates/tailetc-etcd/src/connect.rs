@@ -18,7 +18,7 @@ use crate::version::Reliable;
 pub(crate) async fn connect(options: &EtcdOptions) -> Result<(Members, Reliable), BackendError> {
     let mut members = Vec::with_capacity(options.endpoints.len());
     for endpoint in &options.endpoints {
-        members.push(Arc::new(Member::new(endpoint, options).await?));
+        members.push(Arc::new(Box::pin(Member::new(endpoint, options)).await?));
     }
     let answers = ask_all(&members, options).await;
     let Some(preferred) = answers.iter().position(Result::is_ok) else {

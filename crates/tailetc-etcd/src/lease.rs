@@ -8,23 +8,28 @@ use std::time::Duration;
 use etcd_client::{Error, LeaseClient, LeaseKeepAliveStream, LeaseKeeper};
 use tailetc_core::LeaseId;
 use tailetc_core::backend::{BackendError, BackendErrorKind, Lease};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::convert;
 use crate::error::from_client;
 
 /// The streams on which leases are renewed, one for each: with authentication on, a renewal that is
 /// refused ends its whole stream (etcd: `server/etcdserver/api/v3rpc/lease.go`). Each is kept open
-/// from one renewal to the next, which then takes one exchange.
-#[derive(Default)]
-pub(crate) struct Renewals(Mutex<Streams>);
+/// from one renewal to the next, which then takes one exchange; but for those that are too many for
+/// the server, or for a proxy before it, which then lets no more be opened and says nothing.
+pub(crate) struct Renewals {
+    streams: Mutex<Streams>,
+    /// How long the opening of a stream may take before others are closed in its favour.
+    patience: Duration,
+}
 
-#[derive(Default)]
 struct Streams {
     /// By lease. Those in use are not here.
     idle: HashMap<LeaseId, Idle>,
     /// How many there may be before those of leases that have ended are looked for.
     sweep_above: usize,
+    /// How many there may be.
+    most: usize,
 }
 
 struct Idle {
@@ -42,6 +47,11 @@ struct Stream {
 const FEW: usize = 64;
 
 impl Renewals {
+    pub(crate) fn new(request_timeout: Duration) -> Self {
+        let streams = Streams { idle: HashMap::new(), sweep_above: FEW, most: usize::MAX };
+        Self { streams: Mutex::new(streams), patience: request_timeout / 4 }
+    }
+
     /// Renews once. None: there is no such lease.
     ///
     /// A dropped future takes the stream with it, whose next answer would be that of a question of
@@ -58,7 +68,13 @@ impl Renewals {
                 Err(error) => tracing::debug!(%error, lease = %id, "a keep-alive stream has ended"),
             }
         }
-        let Some(mut stream) = Stream::open(client, id).await? else { return Ok(None) };
+        let opening = Stream::open(client.clone(), id);
+        let opened = match timeout(self.patience, opening).await {
+            Err(_) if self.make_room() => Stream::open(client, id).await,
+            Err(_) => Err(BackendError::new(BackendErrorKind::Timeout, "no stream for a renewal")),
+            Ok(opened) => opened,
+        };
+        let Some(mut stream) = opened? else { return Ok(None) };
         let answer = stream.renew().await?;
         Ok(self.keep(id, stream, answer))
     }
@@ -72,6 +88,20 @@ impl Renewals {
         self.streams().idle.remove(&id).map(|idle| idle.stream)
     }
 
+    /// Closes half of the streams, for good. Returns whether there were any.
+    fn make_room(&self) -> bool {
+        let streams = &mut *self.streams();
+        streams.most = streams.idle.len() / 2;
+        let most = streams.most;
+        let mut kept = 0;
+        let had_any = !streams.idle.is_empty();
+        streams.idle.retain(|_, _| {
+            kept += 1;
+            kept <= most
+        });
+        had_any
+    }
+
     /// Keeps the stream of a lease that is alive.
     fn keep(&self, id: LeaseId, stream: Stream, answer: Option<Lease>) -> Option<Lease> {
         let lease = answer?;
@@ -79,7 +109,9 @@ impl Renewals {
         // As long as any clock can say.
         let ttl = Duration::from_secs(lease.ttl_seconds.clamp(0, 1 << 30).unsigned_abs());
         let streams = &mut *self.streams();
-        streams.idle.insert(id, Idle { stream, until: now + ttl });
+        if streams.idle.len() < streams.most {
+            streams.idle.insert(id, Idle { stream, until: now + ttl });
+        }
         if streams.idle.len() > streams.sweep_above {
             streams.idle.retain(|_, idle| idle.until > now);
             streams.sweep_above = FEW.max(2 * streams.idle.len());
@@ -88,7 +120,7 @@ impl Renewals {
     }
 
     fn streams(&self) -> MutexGuard<'_, Streams> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

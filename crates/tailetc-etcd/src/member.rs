@@ -4,7 +4,8 @@ use std::fmt;
 use std::future::Future;
 
 use etcd_client::{KvClient, LeaseClient, MaintenanceClient, WatchClient};
-use tailetc_core::backend::{BackendError, BackendErrorKind};
+use tailetc_core::LeaseId;
+use tailetc_core::backend::{BackendError, BackendErrorKind, Lease};
 
 use crate::EtcdOptions;
 use crate::connection::Connection;
@@ -18,6 +19,8 @@ pub(crate) enum Purpose {
     /// A consumer that does not read its watch fills the window of the connection, or makes the
     /// transport end it, so that nothing else gets through.
     Watch,
+    /// Their streams stay open, and a proxy may allow but some on one connection.
+    Renewal,
 }
 
 impl Purpose {
@@ -26,7 +29,7 @@ impl Purpose {
     fn may_be_the_token(self) -> fn(BackendErrorKind) -> bool {
         use BackendErrorKind::{PermissionDenied, Unauthenticated};
         match self {
-            Self::Request => |kind| kind == Unauthenticated,
+            Self::Request | Self::Renewal => |kind| kind == Unauthenticated,
             Self::Watch => |kind| matches!(kind, Unauthenticated | PermissionDenied),
         }
     }
@@ -36,6 +39,7 @@ pub(crate) struct Member {
     url: String,
     requests: Connection,
     watches: Connection,
+    renewing: Connection,
     kv: KvClient,
     watch: WatchClient,
     renewals: Renewals,
@@ -47,13 +51,15 @@ impl Member {
         let url = url(endpoint, options)?;
         let requests = Connection::new(&url, options).await?;
         let watches = Connection::new(&url, options).await?;
+        let renewing = Connection::new(&url, options).await?;
         let limit = options.max_message_bytes;
         Ok(Self {
             kv: requests.client().kv_client().max_decoding_message_size(limit),
             watch: watches.client().watch_client().max_decoding_message_size(limit),
             requests,
             watches,
-            renewals: Renewals::default(),
+            renewing,
+            renewals: Renewals::new(options.request_timeout),
             url,
         })
     }
@@ -74,8 +80,14 @@ impl Member {
         self.requests.client().lease_client()
     }
 
-    pub(crate) fn renewals(&self) -> &Renewals {
-        &self.renewals
+    /// Renews a lease once; none if there is none.
+    pub(crate) async fn renew(&self, id: LeaseId) -> Result<Option<Lease>, BackendError> {
+        self.renewals.renew(self.renewing.client().lease_client(), id).await
+    }
+
+    /// Takes note that a lease is to end.
+    pub(crate) fn will_not_renew(&self, id: LeaseId) {
+        self.renewals.forget(id);
     }
 
     pub(crate) fn maintenance(&self) -> MaintenanceClient {
@@ -94,6 +106,7 @@ impl Member {
         let connection = match purpose {
             Purpose::Request => &self.requests,
             Purpose::Watch => &self.watches,
+            Purpose::Renewal => &self.renewing,
         };
         connection.request(send, purpose.may_be_the_token()).await
     }

@@ -133,7 +133,8 @@ pub trait KvBackend: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Only of transport.
+    /// Those of transport, and [`PermissionDenied`](BackendErrorKind::PermissionDenied) where a key
+    /// on the lease is none that the user may write.
     async fn lease_keep_alive(&self, id: LeaseId) -> Result<Option<Lease>, BackendError>;
 
     /// The remaining time of a lease and, if asked for, its keys (in no order); `None` when it

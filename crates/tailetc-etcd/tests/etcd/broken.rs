@@ -99,7 +99,7 @@ async fn open_watch_ends_for_good_however_it_breaks() {
 }
 
 /// A lease 7 with 60 seconds, at revision 5.
-const RENEWED: &[u8] = b"\x0a\x02\x18\x05\x10\x07\x18\x3c";
+pub(crate) const RENEWED: &[u8] = b"\x0a\x02\x18\x05\x10\x07\x18\x3c";
 
 // D38 D42
 #[tokio::test]

@@ -7,6 +7,7 @@
 )]
 
 mod auth;
+mod auth_mirror;
 mod broken;
 mod common;
 mod failures;

@@ -16,6 +16,8 @@ pub(crate) enum Answer {
     Message(&'static [u8]),
     /// With this message and no end: a stream.
     Open(&'static [u8]),
+    /// Each message with this one, for as long as there are any; over few streams at a time.
+    Each(&'static [u8]),
     /// With this code of gRPC.
     Status(u8),
     /// With a message, then this code.
@@ -34,6 +36,9 @@ pub(crate) enum Answer {
 
 /// A status: cluster 1, version 3.5.30.
 pub(crate) const STATUS: Answer = Answer::Message(b"\x0a\x02\x08\x01\x12\x063.5.30");
+
+/// How many streams [`Answer::Each`] allows on a connection, as some proxies do.
+pub(crate) const FEW_STREAMS: u32 = 8;
 
 pub(crate) struct Stub {
     pub(crate) url: String,
@@ -71,7 +76,12 @@ impl Drop for Stub {
 }
 
 async fn serve(socket: TcpStream, answer: Answer, asked: Arc<AtomicUsize>) {
-    let Ok(mut connection) = h2::server::handshake(socket).await else { return };
+    let mut builder = h2::server::Builder::new();
+    if matches!(answer, Answer::Each(_)) {
+        builder.max_concurrent_streams(FEW_STREAMS);
+    }
+    let Ok(mut connection) = builder.handshake(socket).await else { return };
+    let mut conversations = JoinSet::new();
     // What is dropped is reset.
     let mut open = Vec::new();
     while let Some(Ok((request, respond))) = connection.accept().await {
@@ -84,8 +94,37 @@ async fn serve(socket: TcpStream, answer: Answer, asked: Arc<AtomicUsize>) {
         if matches!(answer, Answer::HangUp) {
             return;
         }
+        if let Answer::Each(message) = answer {
+            conversations.spawn(converse(request.into_body(), respond, message));
+            continue;
+        }
         open.push(send(respond, answer));
     }
+}
+
+/// Answers each message. Those of these tests are shorter than a frame.
+async fn converse(
+    mut questions: h2::RecvStream,
+    mut respond: SendResponse<Bytes>,
+    answer: &'static [u8],
+) {
+    let mut body = respond.send_response(head().body(()).unwrap(), false).unwrap();
+    while let Some(Ok(mut data)) = questions.data().await {
+        questions.flow_control().release_capacity(data.len()).unwrap();
+        while !data.is_empty() {
+            let _ = data.split_to(5 + usize::from(data[4]));
+            if body.send_data(framed(answer), false).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn framed(message: &[u8]) -> Bytes {
+    let mut frame = vec![0];
+    frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    frame.extend(message);
+    frame.into()
 }
 
 /// Returns what keeps a stream open.
@@ -112,13 +151,10 @@ fn send(mut respond: SendResponse<Bytes>, answer: Answer) -> Option<h2::SendStre
             body.send_data(Bytes::from_static(b"no gRPC here"), true).unwrap();
             return None;
         }
-        Answer::HangUp => return None,
+        Answer::HangUp | Answer::Each(_) => return None,
     };
     let mut body = respond.send_response(head().body(()).unwrap(), false).unwrap();
-    let mut frame = vec![0];
-    frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
-    frame.extend(message);
-    body.send_data(frame.into(), matches!(end, End::Bare)).unwrap();
+    body.send_data(framed(message), matches!(end, End::Bare)).unwrap();
     match end {
         End::None => return Some(body),
         End::Bare => {}
