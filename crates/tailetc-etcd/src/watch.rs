@@ -194,18 +194,30 @@ mod tests {
         assert_eq!(events.len(), 1);
     }
 
+    // D43
     #[test]
-    fn refused_creation_is_an_error_and_not_a_confirmation() {
-        let pb = PbWatchResponse {
-            watch_id: -1,
-            created: true,
-            canceled: true,
-            cancel_reason: "mvcc: watcher range is empty".to_owned(),
-            ..response(9)
-        };
-        assert_eq!(error(pb), BackendErrorKind::EmptyRange);
+    fn refused_creation_is_an_error_whatever_its_watch_id() {
+        // 3.5.1 says the id that was asked for, others -1.
+        for watch_id in [-1, 0, 5] {
+            let refused = |reason: &str| PbWatchResponse {
+                watch_id,
+                created: true,
+                canceled: true,
+                cancel_reason: reason.to_owned(),
+                ..response(9)
+            };
+            assert_eq!(
+                error(refused("mvcc: watcher range is empty")),
+                BackendErrorKind::EmptyRange
+            );
+            let denied = "rpc error: code = PermissionDenied desc = etcdserver: permission denied";
+            assert_eq!(error(refused(denied)), BackendErrorKind::PermissionDenied);
+            assert!(error(refused("")).is_transient());
+        }
     }
 
+    // D43
+    /// Such a cancel has no reason, and revision 0 in its header.
     #[test]
     fn cancel_with_a_compact_revision_is_compacted() {
         let pb = PbWatchResponse { canceled: true, compact_revision: 7, ..response(0) };

@@ -90,6 +90,7 @@ async fn progress_comes_when_it_is_asked_for() {
     soon(reached).await;
 }
 
+// D43
 #[tokio::test]
 async fn watch_below_the_compaction_revision_says_where_it_is() {
     let (_server, etcd) = start().await;
@@ -107,6 +108,7 @@ async fn watch_below_the_compaction_revision_says_where_it_is() {
     assert_eq!(error.kind(), expected, "{error}");
 }
 
+// D43
 #[tokio::test]
 async fn watch_of_a_range_without_keys_is_refused() {
     let (_server, etcd) = start().await;
