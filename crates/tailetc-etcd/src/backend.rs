@@ -34,11 +34,11 @@ impl EtcdBackend {
     ///
     /// [`Capabilities::reliable_progress`] is true if *every* endpoint answered and is of version
     /// 3.4.31 or later in 3.4, 3.5.13 or later in 3.5, or of a later minor version (etcd issue
-    /// 15220); [`Capabilities::compaction_keeps_deletions`] if every one is of 3.4.36, 3.5.18 or later
-    /// (etcd issues 18089 and 19179). An endpoint that does not answer may come back with any version,
-    /// so it counts as one that cannot be relied on. One that keeps its version from a user who is not root counts
-    /// as new enough: only servers from 3.4.42, 3.5.28 and 3.6.0 on do that (etcd issue 21663). Of
-    /// such servers, [`status`](KvBackend::status) fails with
+    /// 15220); [`Capabilities::compaction_keeps_deletions`] if every one is of 3.4.36, 3.5.18 or
+    /// later (etcd issues 18089 and 19179). An endpoint that does not answer may come back with any
+    /// version, so it counts as one that cannot be relied on. One that keeps its version from a
+    /// user who is not root counts as new enough: only servers from 3.4.42, 3.5.28 and 3.6.0 on do
+    /// that (etcd issue 21663). Of such servers, [`status`](KvBackend::status) fails with
     /// [`PermissionDenied`](tailetc_core::backend::BackendErrorKind::PermissionDenied). What is
     /// found here stays for the life of the backend.
     ///

@@ -13,8 +13,8 @@ use crate::member::{Member, Purpose};
 use crate::members::Members;
 use crate::version::Reliable;
 
-/// Asks every endpoint for its status, all at once. Returns the endpoints and what every one of them
-/// can be relied on for.
+/// Asks every endpoint for its status, all at once. Returns the endpoints and what every one of
+/// them can be relied on for.
 pub(crate) async fn connect(options: &EtcdOptions) -> Result<(Members, Reliable), BackendError> {
     let mut members = Vec::with_capacity(options.endpoints.len());
     for endpoint in &options.endpoints {

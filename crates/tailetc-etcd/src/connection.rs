@@ -23,9 +23,13 @@ pub(crate) struct Connection {
 impl Connection {
     /// Prepares a connection, which is made with the first request.
     pub(crate) async fn new(url: &str, options: &EtcdOptions) -> Result<Self, BackendError> {
+        // HTTP/2 pings only while something is open: a server ends a connection on which nothing is
+        // after the third ping (etcd: `server/embed/etcd.go`, no `PermitWithoutStream`), and the
+        // requests that come to it with it. What is idle is kept by TCP.
         let mut connect = ConnectOptions::new()
             .with_keep_alive(options.keep_alive_interval, options.keep_alive_timeout)
-            .with_keep_alive_while_idle(true)
+            .with_keep_alive_while_idle(false)
+            .with_tcp_keepalive(options.keep_alive_interval)
             .with_connect_timeout(options.connect_timeout.min(options.request_timeout / 2))
             .with_require_leader(options.require_leader);
         if url.starts_with("https://") {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,19 +18,17 @@ use crate::error::from_client;
 /// refused ends its whole stream (etcd: `server/etcdserver/api/v3rpc/lease.go`). Each is kept open
 /// from one renewal to the next, which then takes one exchange; but for those that are too many for
 /// the server, or for a proxy before it, which then lets no more be opened and says nothing.
-pub(crate) struct Renewals {
-    streams: Mutex<Streams>,
-    /// How long the opening of a stream may take before others are closed in its favour.
-    patience: Duration,
-}
+#[derive(Default)]
+pub(crate) struct Renewals(Mutex<Streams>);
 
+#[derive(Default)]
 struct Streams {
     /// By lease. Those in use are not here.
     idle: HashMap<LeaseId, Idle>,
     /// How many there may be before those of leases that have ended are looked for.
     sweep_above: usize,
-    /// How many there may be.
-    most: usize,
+    /// How many there may be, for some time.
+    limit: Option<(usize, Instant)>,
 }
 
 struct Idle {
@@ -46,12 +45,14 @@ struct Stream {
 /// Fewer streams than this are not worth looking through.
 const FEW: usize = 64;
 
-impl Renewals {
-    pub(crate) fn new(request_timeout: Duration) -> Self {
-        let streams = Streams { idle: HashMap::new(), sweep_above: FEW, most: usize::MAX };
-        Self { streams: Mutex::new(streams), patience: request_timeout / 4 }
-    }
+/// How long the opening of a stream may take before others are closed in its favour: well below a
+/// third of the shortest lease, which is what sessions give a renewal.
+const PATIENCE: Duration = Duration::from_millis(250);
 
+/// How long it is remembered that there were too many: a server that was slow looks the same.
+const LIMITED_FOR: Duration = Duration::from_secs(300);
+
+impl Renewals {
     /// Renews once. None: there is no such lease.
     ///
     /// A dropped future takes the stream with it, whose next answer would be that of a question of
@@ -68,11 +69,13 @@ impl Renewals {
                 Err(error) => tracing::debug!(%error, lease = %id, "a keep-alive stream has ended"),
             }
         }
-        let opening = Stream::open(client.clone(), id);
-        let opened = match timeout(self.patience, opening).await {
-            Err(_) if self.make_room() => Stream::open(client, id).await,
-            Err(_) => Err(BackendError::new(BackendErrorKind::Timeout, "no stream for a renewal")),
+        let mut opening = pin!(Stream::open(client, id));
+        let opened = match timeout(PATIENCE, opening.as_mut()).await {
             Ok(opened) => opened,
+            Err(_) => {
+                self.make_room();
+                opening.await
+            }
         };
         let Some(mut stream) = opened? else { return Ok(None) };
         let answer = stream.renew().await?;
@@ -88,18 +91,19 @@ impl Renewals {
         self.streams().idle.remove(&id).map(|idle| idle.stream)
     }
 
-    /// Closes half of the streams, for good. Returns whether there were any.
-    fn make_room(&self) -> bool {
+    /// Closes half of the streams, and keeps no more than that for some time.
+    fn make_room(&self) {
         let streams = &mut *self.streams();
-        streams.most = streams.idle.len() / 2;
-        let most = streams.most;
+        if streams.idle.is_empty() {
+            return;
+        }
+        let most = streams.idle.len() / 2;
+        streams.limit = Some((most, Instant::now() + LIMITED_FOR));
         let mut kept = 0;
-        let had_any = !streams.idle.is_empty();
         streams.idle.retain(|_, _| {
             kept += 1;
             kept <= most
         });
-        had_any
     }
 
     /// Keeps the stream of a lease that is alive.
@@ -109,18 +113,19 @@ impl Renewals {
         // As long as any clock can say.
         let ttl = Duration::from_secs(lease.ttl_seconds.clamp(0, 1 << 30).unsigned_abs());
         let streams = &mut *self.streams();
-        if streams.idle.len() < streams.most {
+        streams.limit = streams.limit.filter(|(_, until)| *until > now);
+        if streams.limit.is_none_or(|(most, _)| streams.idle.len() < most) {
             streams.idle.insert(id, Idle { stream, until: now + ttl });
         }
-        if streams.idle.len() > streams.sweep_above {
+        if streams.idle.len() > streams.sweep_above.max(FEW) {
             streams.idle.retain(|_, idle| idle.until > now);
-            streams.sweep_above = FEW.max(2 * streams.idle.len());
+            streams.sweep_above = 2 * streams.idle.len();
         }
         Some(lease)
     }
 
     fn streams(&self) -> MutexGuard<'_, Streams> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -22,12 +22,12 @@
 //!
 //! # Connections
 //!
-//! Up to three to each endpoint, each made when it is first used: for requests, for watches, and for
-//! the streams on which leases are renewed. A consumer that does not read its watch makes HTTP/2
-//! hold back everything on the connection, or end it (the `h2` library does so over some 13,000 small
-//! messages that nobody has read); so only watches suffer from it. Streams that stay open count
-//! against what a proxy allows on one connection; so no request waits for them. Each connection logs
-//! in by itself.
+//! Up to three to each endpoint, each made when it is first used: for requests, for watches, and
+//! for the streams on which leases are renewed. A consumer that does not read its watch makes
+//! HTTP/2 hold back everything on the connection, or end it (the `h2` library does so over some
+//! 13,000 small messages that nobody has read); so only watches suffer from it. Streams that stay
+//! open count against what a proxy allows on one connection; so no request waits for them. Each
+//! connection logs in by itself.
 //!
 //! # What is sent again, and what never is
 //!
@@ -89,8 +89,8 @@
 //! - The first `lease_keep_alive` of a lease renews twice and so takes two round trips:
 //!   `etcd-client` keeps the first answer to itself. Each later one takes one, on the same stream.
 //!   There is a stream for each lease, because a renewal that is refused ends its stream; it takes
-//!   some 13 KiB here and as much on the server. When no more can be opened, half of them are closed
-//!   and the leases beyond are renewed on a stream for each time.
+//!   some 13 KiB here and as much on the server. When no more can be opened, half of them are
+//!   closed, and for some minutes the leases beyond are renewed on a stream for each time.
 
 mod backend;
 mod connect;

@@ -24,8 +24,8 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    /// Whether a failure may be that of an old token. etcd 3.5.1 says "permission denied" to a watch
-    /// with a token that it does not know, where others say "invalid auth token".
+    /// Whether a failure may be that of an old token. etcd 3.5.1 says "permission denied" to a
+    /// watch with a token that it does not know, where others say "invalid auth token".
     fn may_be_the_token(self) -> fn(BackendErrorKind) -> bool {
         use BackendErrorKind::{PermissionDenied, Unauthenticated};
         match self {
@@ -59,7 +59,7 @@ impl Member {
             requests,
             watches,
             renewing,
-            renewals: Renewals::new(options.request_timeout),
+            renewals: Renewals::default(),
             url,
         })
     }

@@ -5,14 +5,14 @@
 pub(crate) struct Reliable {
     /// A progress notification proves that every earlier event was delivered.
     ///
-    /// Up to 3.4.24 and 3.5.7 the answer to a request for progress could overtake events (etcd issue
-    /// 15220); up to 3.4.30 and 3.5.12 it was put off until the next event, so that it might never
-    /// come. Both are mended in 3.4.31 and 3.5.13 and in every later minor version.
+    /// Up to 3.4.24 and 3.5.7 the answer to a request for progress could overtake events (etcd
+    /// issue 15220); up to 3.4.30 and 3.5.12 it was put off until the next event, so that it might
+    /// never come. Both are mended in 3.4.31 and 3.5.13 and in every later minor version.
     pub(crate) progress: bool,
     /// A watch from exactly the compaction revision is sent the deletions made at it.
     ///
-    /// Mended in 3.4.34 and 3.5.16 (etcd issue 18089) but for a server that was restarted, in 3.4.36
-    /// and 3.5.18 (etcd issue 19179) for that too.
+    /// Mended in 3.4.34 and 3.5.16 (etcd issue 18089) but for a server that was restarted, in
+    /// 3.4.36 and 3.5.18 (etcd issue 19179) for that too.
     pub(crate) deletions: bool,
 }
 

@@ -5,8 +5,8 @@
 //! on without them. The copy would keep the keys for ever, without a sign.
 //!
 //! There a watch begins at the position and not after it, so that a compaction at the next revision
-//! is above its start and ends it. What is left is a watch that is being sent a backlog, or that was
-//! too slow and will be: nobody outside knows which revision it has got to. So each look at the
+//! is above its start and ends it. What is left is a watch that is being sent a backlog, or that
+//! was too slow and will be: nobody outside knows which revision it has got to. So each look at the
 //! store reads at the revision that the copy had reached at the look before. If that is not
 //! compacted, nothing above it can have lost a deletion before the look; if it is, it may have.
 //!

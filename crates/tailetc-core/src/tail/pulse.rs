@@ -42,8 +42,8 @@ type Beating<'s> = Pin<Box<dyn Future<Output = Result<Beat, BackendError>> + Sen
 
 pub(super) struct Pulse<'s> {
     shared: &'s Shared,
-    /// The first revision that the watch delivers anew. Until the store has it, progress requests are
-    /// not answered.
+    /// The first revision that the watch delivers anew. Until the store has it, progress requests
+    /// are not answered.
     start: Revision,
     /// When the next beat begins.
     due: Instant,

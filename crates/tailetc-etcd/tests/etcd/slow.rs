@@ -9,7 +9,8 @@ use tokio::task::JoinSet;
 
 use crate::common::{soon, start};
 
-/// More messages than HTTP/2 lets pile up, and with the watches together more bytes than its window.
+/// More messages than HTTP/2 lets pile up, and with the watches together more bytes than its
+/// window.
 const PUTS: usize = 16_000;
 
 // D39
