@@ -20,6 +20,7 @@ on_every_backend! {
     half_open_watch_that_withholds_a_change_is_opened_anew,
     idle_prefix_behind_a_proxy_is_current_without_reconnecting,
     idle_prefix_on_an_old_server_is_current_without_reconnecting,
+    watch_from_a_revision_that_is_not_there_yet_is_not_taken_for_dead,
     store_that_hangs_is_noticed_and_found_again,
     phases_are_told_in_order,
     copy_that_is_behind_after_a_break_lags_until_it_shows_everything,
@@ -83,6 +84,32 @@ async fn half_open_watch_of_an_idle_prefix_is_opened_anew() {
     // The new watch has nothing to say below its start, and that is no reason to doubt it.
     let ranges = gate.ranges();
     until("many looks", || gate.ranges() > ranges + 100).await;
+    assert_eq!(db.stats().reconnects, 1);
+}
+
+// D44 D14
+async fn watch_from_a_revision_that_is_not_there_yet_is_not_taken_for_dead(store: Store) {
+    let gate = Gate::new(&store);
+    let db = open(&gate, Duration::from_secs(1)).await;
+    let elsewhere = store.put("/elsewhere", "1").await;
+    // Answers are known to come, where they do.
+    let reliable = store.backend.capabilities().reliable_progress;
+    until("fresh", || !reliable || db.snapshot().revision() >= elsewhere).await;
+    within("fresh", db.fresh()).await.unwrap();
+    gate.cut_watches();
+    until("reconnected", || db.stats().reconnects == 1).await;
+    // Nothing is written: the new watch begins above everything, and no progress is told.
+    let ranges = gate.ranges();
+    until("many looks", || gate.ranges() > ranges + 40).await;
+    within("fresh", db.fresh()).await.unwrap();
+    let (health, stats) = (db.health(), db.stats());
+    assert!(health.is_tailing() && health.last_error.is_none(), "{health:?}");
+    assert_eq!((stats.reconnects, stats.silent_watches, stats.resyncs), (1, 0, 0));
+    // It says what comes.
+    let written = store.put("/t/a", "1").await;
+    until("the change", || db.snapshot().revision() >= written).await;
+    store.put("/elsewhere", "2").await;
+    within("fresh", db.fresh()).await.unwrap();
     assert_eq!(db.stats().reconnects, 1);
 }
 

@@ -18,8 +18,18 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn memory() -> Self {
+        Self::of(MemKv::new())
+    }
+
+    /// One that imitates this release of etcd.
+    pub(crate) fn memory_of(version: &str) -> Self {
+        let version = version.parse().expect("a release of etcd");
+        Self::of(MemKv::builder().with_imitate(version).build())
+    }
+
+    fn of(store: MemKv) -> Self {
         Self {
-            backend: Arc::new(MemKv::new()),
+            backend: Arc::new(store),
             #[cfg(feature = "etcd")]
             server: None,
         }
@@ -35,8 +45,13 @@ impl Store {
                 .with_connect_timeout(super::DEADLINE)
                 .with_request_timeout(super::DEADLINE),
         );
-        let backend = backend.await;
-        Self { backend: Arc::new(backend.expect("connecting")), server: Some(server) }
+        let backend = backend.await.expect("connecting");
+        // All connections are made, so that their tasks are there before a test counts any.
+        let all = tailetc::backend::WatchRequest::new(KeyRange::all(), Revision::new(1));
+        drop(backend.watch(all).await.expect("watching"));
+        let none = backend.lease_keep_alive(tailetc::LeaseId::new(1)).await;
+        assert!(none.expect("a renewal").is_none());
+        Self { backend: Arc::new(backend), server: Some(server) }
     }
 
     /// A builder for the prefix `/t/` with short pauses.

@@ -14,10 +14,9 @@ use crate::EtcdOptions;
 use crate::connect::connect;
 use crate::convert;
 use crate::error::from_client;
-use crate::lease;
-use crate::member::Member;
+use crate::member::{Member, Purpose};
 use crate::members::Members;
-use crate::watch::{EtcdWatcher, may_be_the_token};
+use crate::watch::EtcdWatcher;
 
 /// An etcd cluster. A clone talks over the same connections.
 ///
@@ -35,10 +34,11 @@ impl EtcdBackend {
     ///
     /// [`Capabilities::reliable_progress`] is true if *every* endpoint answered and is of version
     /// 3.4.31 or later in 3.4, 3.5.13 or later in 3.5, or of a later minor version (etcd issue
-    /// 15220). An endpoint that does not answer may come back with any version, so it counts as
-    /// one that cannot be relied on. One that keeps its version from a user who is not root counts
-    /// as new enough: only servers from 3.4.42, 3.5.28 and 3.6.0 on do that (etcd issue 21663). Of
-    /// such servers, [`status`](KvBackend::status) fails with
+    /// 15220); [`Capabilities::compaction_keeps_deletions`] if every one is of 3.4.36, 3.5.18 or
+    /// later (etcd issues 18089 and 19179). An endpoint that does not answer may come back with any
+    /// version, so it counts as one that cannot be relied on. One that keeps its version from a
+    /// user who is not root counts as new enough: only servers from 3.4.42, 3.5.28 and 3.6.0 on do
+    /// that (etcd issue 21663). Of such servers, [`status`](KvBackend::status) fails with
     /// [`PermissionDenied`](tailetc_core::backend::BackendErrorKind::PermissionDenied). What is
     /// found here stays for the life of the backend.
     ///
@@ -55,11 +55,12 @@ impl EtcdBackend {
     ///
     /// A dropped future leaves nothing behind.
     pub async fn connect(options: EtcdOptions) -> Result<Self, BackendError> {
-        let (members, reliable_progress) = connect(&options).await?;
+        let (members, reliable) = connect(&options).await?;
         let mut capabilities = Capabilities::default();
         capabilities.max_txn_ops = options.max_txn_ops;
         capabilities.max_request_bytes = options.max_request_bytes;
-        capabilities.reliable_progress = reliable_progress;
+        capabilities.reliable_progress = reliable.progress;
+        capabilities.compaction_keeps_deletions = reliable.deletions;
         Ok(Self {
             members: Arc::new(members),
             capabilities,
@@ -83,7 +84,7 @@ impl KvBackend for EtcdBackend {
                 Ok(convert::range_response(response.map_err(from_client)?))
             }
         };
-        self.members.call(send).await
+        self.members.call(Purpose::Request, send).await
     }
 
     async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, BackendError> {
@@ -94,7 +95,7 @@ impl KvBackend for EtcdBackend {
                 convert::txn_response(response.map_err(from_client)?)
             }
         };
-        self.members.call(send).await
+        self.members.call(Purpose::Request, send).await
     }
 
     async fn watch(&self, request: WatchRequest) -> Result<Box<dyn Watcher>, BackendError> {
@@ -106,7 +107,7 @@ impl KvBackend for EtcdBackend {
                 EtcdWatcher::open(&member, key, options, max_message_bytes, request_timeout).await
             }
         };
-        let watcher = self.members.call_with(send, may_be_the_token).await?;
+        let watcher = self.members.call(Purpose::Watch, send).await?;
         Ok(Box::new(watcher))
     }
 
@@ -115,7 +116,7 @@ impl KvBackend for EtcdBackend {
             let response = member.kv().compact(revision.get(), None).await;
             Ok(convert::compaction(&response.map_err(from_client)?))
         };
-        self.members.call(send).await
+        self.members.call(Purpose::Request, send).await
     }
 
     async fn lease_grant(&self, id: LeaseId, ttl_seconds: i64) -> Result<Lease, BackendError> {
@@ -124,20 +125,21 @@ impl KvBackend for EtcdBackend {
             let response = member.lease().grant(ttl_seconds, Some(options)).await;
             Ok(convert::lease_grant(&response.map_err(from_client)?))
         };
-        self.members.call(send).await
+        self.members.call(Purpose::Request, send).await
     }
 
     async fn lease_revoke(&self, id: LeaseId) -> Result<Header, BackendError> {
         let send = move |member: Arc<Member>| async move {
+            member.will_not_renew(id);
             let response = member.lease().revoke(id.get()).await.map_err(from_client)?;
             Ok(convert::header(response.0.header.as_ref()))
         };
-        self.members.call(send).await
+        self.members.call(Purpose::Request, send).await
     }
 
     async fn lease_keep_alive(&self, id: LeaseId) -> Result<Option<Lease>, BackendError> {
-        let send = move |member: Arc<Member>| async move { lease::keep_alive(&member, id).await };
-        self.members.call(send).await
+        let send = move |member: Arc<Member>| async move { member.renew(id).await };
+        self.members.call(Purpose::Renewal, send).await
     }
 
     async fn lease_time_to_live(
@@ -150,7 +152,7 @@ impl KvBackend for EtcdBackend {
             let response = member.lease().time_to_live(id.get(), options).await;
             Ok(convert::lease_time_to_live(response.map_err(from_client)?))
         };
-        self.members.call(send).await
+        self.members.call(Purpose::Request, send).await
     }
 
     async fn status(&self) -> Result<Status, BackendError> {
@@ -158,6 +160,6 @@ impl KvBackend for EtcdBackend {
             let response = member.maintenance().status().await.map_err(from_client)?;
             Ok(convert::status(response.0))
         };
-        self.members.call(send).await
+        self.members.call(Purpose::Request, send).await
     }
 }

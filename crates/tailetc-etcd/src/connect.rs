@@ -9,16 +9,16 @@ use tokio::time::timeout;
 use crate::EtcdOptions;
 use crate::convert;
 use crate::error::from_client;
-use crate::member::Member;
+use crate::member::{Member, Purpose};
 use crate::members::Members;
-use crate::version::has_reliable_progress;
+use crate::version::Reliable;
 
-/// Asks every endpoint for its status, all at once. Returns the endpoints and whether the progress
-/// notifications of every one of them can be relied on.
-pub(crate) async fn connect(options: &EtcdOptions) -> Result<(Members, bool), BackendError> {
+/// Asks every endpoint for its status, all at once. Returns the endpoints and what every one of
+/// them can be relied on for.
+pub(crate) async fn connect(options: &EtcdOptions) -> Result<(Members, Reliable), BackendError> {
     let mut members = Vec::with_capacity(options.endpoints.len());
     for endpoint in &options.endpoints {
-        members.push(Arc::new(Member::new(endpoint, options).await?));
+        members.push(Arc::new(Box::pin(Member::new(endpoint, options)).await?));
     }
     let answers = ask_all(&members, options).await;
     let Some(preferred) = answers.iter().position(Result::is_ok) else {
@@ -31,14 +31,12 @@ pub(crate) async fn connect(options: &EtcdOptions) -> Result<(Members, bool), Ba
             tracing::warn!(endpoint, %error, "etcd endpoint does not answer");
         }
     }
-    let reliable = answers.iter().all(|answer| match answer {
-        Ok(Answer::Status(status)) => has_reliable_progress(&status.version),
-        // Only servers from 3.4.42, 3.5.28 and 3.6.0 on keep their status from users who are not
-        // root (etcd issue 21663).
-        Ok(Answer::Denied) => true,
-        // May be a server of any version.
-        Err(_) => false,
+    let each = answers.iter().map(|answer| match answer {
+        Ok(Answer::Status(status)) => Reliable::of(&status.version),
+        Ok(Answer::Denied) => Reliable::EVERYTHING,
+        Err(_) => Reliable::NOTHING,
     });
+    let reliable = each.fold(Reliable::EVERYTHING, Reliable::and);
     let members = Members::new(members, preferred, options.request_timeout);
     Ok((members, reliable))
 }
@@ -75,7 +73,7 @@ async fn ask(member: &Member) -> Result<Answer, BackendError> {
         let response = member.maintenance().status().await.map_err(from_client)?;
         Ok(Answer::Status(convert::status(response.0)))
     };
-    let answer = member.request(send, |kind| kind == BackendErrorKind::Unauthenticated).await;
+    let answer = member.request(Purpose::Request, send).await;
     match answer {
         Err(error) if error.kind() == BackendErrorKind::PermissionDenied => Ok(Answer::Denied),
         answer => answer,

@@ -16,8 +16,18 @@
 //! # Which member answers
 //!
 //! All requests go to one member of the cluster, at first the first endpoint that answers. When it
-//! cannot be reached, is cut off from its leader, loses the connection or lets a deadline pass, the
-//! next request goes to the next endpoint. Watches stay where they were opened until they fail.
+//! cannot be reached, is cut off from its leader, loses the connection, lets a deadline pass or
+//! answers with an error that says nothing of the request, the next request goes to the next
+//! endpoint. Watches stay where they were opened until they fail.
+//!
+//! # Connections
+//!
+//! Up to three to each endpoint, each made when it is first used: for requests, for watches, and
+//! for the streams on which leases are renewed. A consumer that does not read its watch makes
+//! HTTP/2 hold back everything on the connection, or end it (the `h2` library does so over some
+//! 13,000 small messages that nobody has read); so only watches suffer from it. Streams that stay
+//! open count against what a proxy allows on one connection; so no request waits for them. Each
+//! connection logs in by itself.
 //!
 //! # What is sent again, and what never is
 //!
@@ -76,11 +86,15 @@
 //!   bounded by [`EtcdOptions::max_message_bytes`].
 //! - The answer to `lease_time_to_live` with keys must fit in 4 MiB, which `etcd-client` does not
 //!   let one change.
-//! - `lease_keep_alive` renews twice and so takes two round trips: `etcd-client` keeps the first
-//!   answer to itself.
+//! - The first `lease_keep_alive` of a lease renews twice and so takes two round trips:
+//!   `etcd-client` keeps the first answer to itself. Each later one takes one, on the same stream.
+//!   There is a stream for each lease, because a renewal that is refused ends its stream; it takes
+//!   some 13 KiB here and as much on the server. When no more can be opened, half of them are
+//!   closed, and for some minutes the leases beyond are renewed on a stream for each time.
 
 mod backend;
 mod connect;
+mod connection;
 mod convert;
 mod error;
 mod fragments;

@@ -1,57 +1,66 @@
-//! One endpoint: its connection, and the token that it accepts.
+//! One endpoint: its connections.
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use etcd_client::{
-    Client, ConnectOptions, Error, KvClient, LeaseClient, MaintenanceClient, WatchClient,
-};
-use tailetc_core::backend::{BackendError, BackendErrorKind};
-use tokio::sync::OnceCell;
+use etcd_client::{KvClient, LeaseClient, MaintenanceClient, WatchClient};
+use tailetc_core::LeaseId;
+use tailetc_core::backend::{BackendError, BackendErrorKind, Lease};
 
 use crate::EtcdOptions;
-use crate::error::from_client;
+use crate::connection::Connection;
+use crate::lease::Renewals;
 use crate::options::redacted;
 
-/// Whether the token of one attempt has been fetched. An attempt whose token is refused is replaced
-/// by a new one, once, however many requests find out at the same time.
-type Login = Arc<OnceCell<()>>;
+/// What is sent, which decides over which connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Request,
+    /// A consumer that does not read its watch fills the window of the connection, or makes the
+    /// transport end it, so that nothing else gets through.
+    Watch,
+    /// Their streams stay open, and a proxy may allow but some on one connection.
+    Renewal,
+}
+
+impl Purpose {
+    /// Whether a failure may be that of an old token. etcd 3.5.1 says "permission denied" to a
+    /// watch with a token that it does not know, where others say "invalid auth token".
+    fn may_be_the_token(self) -> fn(BackendErrorKind) -> bool {
+        use BackendErrorKind::{PermissionDenied, Unauthenticated};
+        match self {
+            Self::Request | Self::Renewal => |kind| kind == Unauthenticated,
+            Self::Watch => |kind| matches!(kind, Unauthenticated | PermissionDenied),
+        }
+    }
+}
 
 pub(crate) struct Member {
     url: String,
-    client: Client,
+    requests: Connection,
+    watches: Connection,
+    renewing: Connection,
     kv: KvClient,
     watch: WatchClient,
-    user: Option<(String, String)>,
-    login: Mutex<Login>,
+    renewals: Renewals,
 }
 
 impl Member {
-    /// Prepares a connection, which is made with the first request.
+    /// Prepares the connections, which are made with the first request over each.
     pub(crate) async fn new(endpoint: &str, options: &EtcdOptions) -> Result<Self, BackendError> {
         let url = url(endpoint, options)?;
-        let mut connect = ConnectOptions::new()
-            .with_keep_alive(options.keep_alive_interval, options.keep_alive_timeout)
-            .with_keep_alive_while_idle(true)
-            .with_connect_timeout(options.connect_timeout.min(options.request_timeout / 2))
-            .with_require_leader(options.require_leader);
-        if url.starts_with("https://") {
-            connect = with_tls(connect, options)?;
-        }
-        // Without a user, which `login` sets later, this does not use the network.
-        let client = Client::connect([&url], Some(connect)).await.map_err(|error| {
-            let kind = BackendErrorKind::InvalidRequest;
-            BackendError::new(kind, format!("endpoint {url}: {error}")).with_source(error)
-        })?;
+        let requests = Connection::new(&url, options).await?;
+        let watches = Connection::new(&url, options).await?;
+        let renewing = Connection::new(&url, options).await?;
         let limit = options.max_message_bytes;
         Ok(Self {
-            kv: client.kv_client().max_decoding_message_size(limit),
-            watch: client.watch_client().max_decoding_message_size(limit),
-            client,
+            kv: requests.client().kv_client().max_decoding_message_size(limit),
+            watch: watches.client().watch_client().max_decoding_message_size(limit),
+            requests,
+            watches,
+            renewing,
+            renewals: Renewals::default(),
             url,
-            user: options.user.clone(),
-            login: Mutex::default(),
         })
     }
 
@@ -68,57 +77,38 @@ impl Member {
     }
 
     pub(crate) fn lease(&self) -> LeaseClient {
-        self.client.lease_client()
+        self.requests.client().lease_client()
+    }
+
+    /// Renews a lease once; none if there is none.
+    pub(crate) async fn renew(&self, id: LeaseId) -> Result<Option<Lease>, BackendError> {
+        self.renewals.renew(self.renewing.client().lease_client(), id).await
+    }
+
+    /// Takes note that a lease is to end.
+    pub(crate) fn will_not_renew(&self, id: LeaseId) {
+        self.renewals.forget(id);
     }
 
     pub(crate) fn maintenance(&self) -> MaintenanceClient {
-        self.client.maintenance_client()
+        self.requests.client().maintenance_client()
     }
 
-    /// Sends a request with a token; once more with a new one if the failure may be the token's.
+    /// Sends something with a token; once more with a new one if the failure may be the token's.
     pub(crate) async fn request<T, F>(
         &self,
-        mut send: impl FnMut() -> F,
-        may_be_the_token: fn(BackendErrorKind) -> bool,
+        purpose: Purpose,
+        send: impl FnMut() -> F,
     ) -> Result<T, BackendError>
     where
         F: Future<Output = Result<T, BackendError>>,
     {
-        let Some(user) = &self.user else {
-            return send().await;
+        let connection = match purpose {
+            Purpose::Request => &self.requests,
+            Purpose::Watch => &self.watches,
+            Purpose::Renewal => &self.renewing,
         };
-        let login = self.log_in(user).await?;
-        let result = send().await;
-        match result {
-            Err(error) if may_be_the_token(error.kind()) => {
-                self.forget(&login);
-                self.log_in(user).await?;
-                send().await
-            }
-            result => result,
-        }
-    }
-
-    async fn log_in(&self, (name, password): &(String, String)) -> Result<Login, BackendError> {
-        let login = Arc::clone(&self.login.lock().unwrap_or_else(PoisonError::into_inner));
-        login
-            .get_or_try_init(|| async {
-                let mut client = self.client.clone();
-                let user = Some((name.clone(), password.clone()));
-                match client.update_user(user).await {
-                    Err(error) if !is_auth_disabled(&error) => Err(login_failed(error)),
-                    _ => Ok(()),
-                }
-            })
-            .await?;
-        Ok(login)
-    }
-
-    fn forget(&self, login: &Login) {
-        let mut current = self.login.lock().unwrap_or_else(PoisonError::into_inner);
-        if Arc::ptr_eq(&current, login) {
-            *current = Login::default();
-        }
+        connection.request(send, purpose.may_be_the_token()).await
     }
 }
 
@@ -126,22 +116,6 @@ impl fmt::Debug for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Member").field("url", &self.url).finish_non_exhaustive()
     }
-}
-
-/// What authentication fails with must not look like the outcome of the request, which has not
-/// been sent.
-fn login_failed(error: Error) -> BackendError {
-    let error = from_client(error);
-    if error.kind().is_outcome_unknown() {
-        let message = format!("no token: {error}");
-        return BackendError::new(BackendErrorKind::Unreachable, message).with_source(error);
-    }
-    error
-}
-
-fn is_auth_disabled(error: &Error) -> bool {
-    matches!(error, Error::GRpcStatus(status)
-        if status.message().contains("authentication is not enabled"))
 }
 
 fn url(endpoint: &str, options: &EtcdOptions) -> Result<String, BackendError> {
@@ -169,24 +143,6 @@ fn wants_tls(options: &EtcdOptions) -> bool {
 #[cfg(not(feature = "tls"))]
 fn wants_tls(_: &EtcdOptions) -> bool {
     false
-}
-
-#[cfg(feature = "tls")]
-#[expect(clippy::unnecessary_wraps, reason = "without the feature it is an error")]
-fn with_tls(
-    connect: ConnectOptions,
-    options: &EtcdOptions,
-) -> Result<ConnectOptions, BackendError> {
-    let tls = options.tls.clone().unwrap_or_default();
-    Ok(connect.with_tls(tls.to_client()))
-}
-
-#[cfg(not(feature = "tls"))]
-fn with_tls(_: ConnectOptions, _: &EtcdOptions) -> Result<ConnectOptions, BackendError> {
-    Err(BackendError::new(
-        BackendErrorKind::Unsupported,
-        "an https endpoint needs the feature `tls`",
-    ))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tailetc_core::backend::{BackendError, BackendErrorKind};
 use tokio::time::timeout;
 
-use crate::member::Member;
+use crate::member::{Member, Purpose};
 
 #[derive(Debug)]
 pub(crate) struct Members {
@@ -36,25 +36,14 @@ impl Members {
     /// sent. The outcome of anything that was sent is final.
     pub(crate) async fn call<T, F>(
         &self,
+        purpose: Purpose,
         send: impl FnMut(Arc<Member>) -> F,
-    ) -> Result<T, BackendError>
-    where
-        F: Future<Output = Result<T, BackendError>>,
-    {
-        self.call_with(send, |kind| kind == BackendErrorKind::Unauthenticated).await
-    }
-
-    /// The same; a failure for which `may_be_the_token` holds is tried once with a new token.
-    pub(crate) async fn call_with<T, F>(
-        &self,
-        send: impl FnMut(Arc<Member>) -> F,
-        may_be_the_token: fn(BackendErrorKind) -> bool,
     ) -> Result<T, BackendError>
     where
         F: Future<Output = Result<T, BackendError>>,
     {
         let asked = AtomicUsize::new(self.preferred());
-        let calls = self.try_members(&asked, send, may_be_the_token);
+        let calls = self.try_members(purpose, &asked, send);
         match timeout(self.request_timeout, calls).await {
             Ok(result) => result,
             Err(_) => {
@@ -74,9 +63,9 @@ impl Members {
 
     async fn try_members<T, F>(
         &self,
+        purpose: Purpose,
         asked: &AtomicUsize,
         mut send: impl FnMut(Arc<Member>) -> F,
-        may_be_the_token: fn(BackendErrorKind) -> bool,
     ) -> Result<T, BackendError>
     where
         F: Future<Output = Result<T, BackendError>>,
@@ -88,13 +77,14 @@ impl Members {
             let index = self.preferred();
             asked.store(index, Ordering::Relaxed);
             let member = &self.members[index];
-            let result = member.request(|| send(Arc::clone(member)), may_be_the_token).await;
+            let result = member.request(purpose, || send(Arc::clone(member))).await;
             let Err(error) = result else {
                 return result;
             };
             let never_sent = match error.kind() {
                 BackendErrorKind::Unreachable => true,
-                BackendErrorKind::Unavailable | BackendErrorKind::Timeout => false,
+                // What breaks, or says nothing of the request, may do so for ever.
+                kind if kind.is_outcome_unknown() => false,
                 _ => return Err(error),
             };
             self.leave(index);

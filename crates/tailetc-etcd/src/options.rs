@@ -30,9 +30,10 @@ pub struct EtcdOptions {
     pub connect_timeout: Duration,
     /// The deadline of every request. Default: 5 s.
     pub request_timeout: Duration,
-    /// How often an HTTP/2 ping asks whether the connection lives, also while nothing is going
-    /// on. Default: 10 s. An etcd server refuses more than one in 5 s (its
-    /// `--grpc-keepalive-min-time`).
+    /// How often an HTTP/2 ping asks whether the connection lives, while a watch or a request is
+    /// open on it; what is idle is kept by TCP's own keep-alive. Default: 10 s. An etcd server
+    /// refuses more than one in 5 s (its `--grpc-keepalive-min-time`), and pings without anything
+    /// open at all.
     pub keep_alive_interval: Duration,
     /// How long a ping may stay unanswered before the connection counts as dead. Default: 5 s.
     pub keep_alive_timeout: Duration,

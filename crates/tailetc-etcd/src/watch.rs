@@ -21,12 +21,19 @@ use crate::member::Member;
 /// Dropping it resets the stream, which makes the server drop the watch.
 #[derive(Debug)]
 pub(crate) struct EtcdWatcher {
-    requests: WatchRequestSender,
-    responses: WatchResponseStream,
-    fragments: Fragments,
+    /// None after the first error. A stream that has failed may go on, from behind a message that
+    /// could not be read and with the rest of it.
+    stream: Option<Stream>,
     /// What came before the server's confirmation.
     early: VecDeque<WatchResponse>,
     request_timeout: Duration,
+}
+
+#[derive(Debug)]
+struct Stream {
+    requests: WatchRequestSender,
+    responses: WatchResponseStream,
+    fragments: Fragments,
 }
 
 impl EtcdWatcher {
@@ -40,10 +47,9 @@ impl EtcdWatcher {
     ) -> Result<Self, BackendError> {
         let stream = member.watch().watch(key, Some(options)).await.map_err(from_client)?;
         let (requests, responses) = stream.split();
+        let fragments = Fragments::new(max_message_bytes);
         let mut watcher = Self {
-            requests,
-            responses,
-            fragments: Fragments::new(max_message_bytes),
+            stream: Some(Stream { requests, responses, fragments }),
             early: VecDeque::new(),
             request_timeout,
         };
@@ -56,6 +62,17 @@ impl EtcdWatcher {
         }
     }
 
+    async fn receive(&mut self) -> Result<Received, BackendError> {
+        let Some(stream) = &mut self.stream else { return Err(has_ended()) };
+        let received = stream.receive().await;
+        if received.is_err() {
+            self.stream = None;
+        }
+        received
+    }
+}
+
+impl Stream {
     async fn receive(&mut self) -> Result<Received, BackendError> {
         // Invariant: nothing is awaited once a message has been taken, so that a dropped future
         // loses none.
@@ -72,6 +89,10 @@ impl EtcdWatcher {
     }
 }
 
+fn has_ended() -> BackendError {
+    BackendError::new(BackendErrorKind::Unavailable, "the watch has ended with an earlier error")
+}
+
 #[async_trait]
 impl Watcher for EtcdWatcher {
     async fn next(&mut self) -> Result<WatchResponse, BackendError> {
@@ -86,7 +107,8 @@ impl Watcher for EtcdWatcher {
     }
 
     async fn request_progress(&mut self) -> Result<(), BackendError> {
-        match timeout(self.request_timeout, self.requests.request_progress()).await {
+        let Some(stream) = &mut self.stream else { return Err(has_ended()) };
+        match timeout(self.request_timeout, stream.requests.request_progress()).await {
             Ok(result) => result.map_err(from_client),
             Err(_) => Err(BackendError::new(
                 BackendErrorKind::Timeout,
@@ -120,12 +142,6 @@ fn interpret(response: PbWatchResponse) -> Result<Received, BackendError> {
         return Ok(Received::Nothing);
     }
     Ok(Received::Response(WatchResponse::Progress { header }))
-}
-
-/// Whether the failure to open a watch may be that of an old token. etcd 3.5.1 says "permission
-/// denied" to a token that it does not know, where others say "invalid auth token".
-pub(crate) fn may_be_the_token(kind: BackendErrorKind) -> bool {
-    matches!(kind, BackendErrorKind::Unauthenticated | BackendErrorKind::PermissionDenied)
 }
 
 #[cfg(test)]
@@ -178,18 +194,30 @@ mod tests {
         assert_eq!(events.len(), 1);
     }
 
+    // D43
     #[test]
-    fn refused_creation_is_an_error_and_not_a_confirmation() {
-        let pb = PbWatchResponse {
-            watch_id: -1,
-            created: true,
-            canceled: true,
-            cancel_reason: "mvcc: watcher range is empty".to_owned(),
-            ..response(9)
-        };
-        assert_eq!(error(pb), BackendErrorKind::EmptyRange);
+    fn refused_creation_is_an_error_whatever_its_watch_id() {
+        // 3.5.1 says the id that was asked for, others -1.
+        for watch_id in [-1, 0, 5] {
+            let refused = |reason: &str| PbWatchResponse {
+                watch_id,
+                created: true,
+                canceled: true,
+                cancel_reason: reason.to_owned(),
+                ..response(9)
+            };
+            assert_eq!(
+                error(refused("mvcc: watcher range is empty")),
+                BackendErrorKind::EmptyRange
+            );
+            let denied = "rpc error: code = PermissionDenied desc = etcdserver: permission denied";
+            assert_eq!(error(refused(denied)), BackendErrorKind::PermissionDenied);
+            assert!(error(refused("")).is_transient());
+        }
     }
 
+    // D43
+    /// Such a cancel has no reason, and revision 0 in its header.
     #[test]
     fn cancel_with_a_compact_revision_is_compacted() {
         let pb = PbWatchResponse { canceled: true, compact_revision: 7, ..response(0) };

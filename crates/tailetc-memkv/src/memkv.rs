@@ -202,6 +202,7 @@ impl KvBackend for MemKv {
         capabilities.max_request_bytes = options.max_request_bytes;
         capabilities.reliable_progress =
             options.imitate.solicited_progress() == SolicitedProgress::Synchronised;
+        capabilities.compaction_keeps_deletions = options.imitate.keeps_deletions_when_compacted();
         capabilities
     }
 

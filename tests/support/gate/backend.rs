@@ -1,5 +1,7 @@
 //! What a [`Gate`] does to requests and watches.
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
@@ -22,7 +24,7 @@ impl KvBackend for Gate {
     }
 
     async fn range(&self, request: RangeRequest) -> Result<RangeResponse, BackendError> {
-        self.answering().await;
+        self.answering().await?;
         self.dawdle().await;
         let is_header = request.range.is_single_key();
         let is_page = !is_header && request.min_mod_revision.is_zero();
@@ -32,6 +34,7 @@ impl KvBackend for Gate {
         }
         if is_page {
             self.0.before_page.run().await;
+            self.check()?;
         }
         let mut response = self.store().range(request).await?;
         response.header = self.header(response.header);
@@ -47,7 +50,7 @@ impl KvBackend for Gate {
     async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, BackendError> {
         *self.0.last_txn.lock().unwrap() = Some(request.clone());
         self.0.txns.fetch_add(1, Ordering::SeqCst);
-        self.answering().await;
+        self.answering().await?;
         if self.0.lose_requests.load(Ordering::SeqCst) {
             return Err(BackendError::new(BackendErrorKind::Unavailable, "the request was lost"));
         }
@@ -70,14 +73,14 @@ impl KvBackend for Gate {
     }
 
     async fn watch(&self, mut request: WatchRequest) -> Result<Box<dyn Watcher>, BackendError> {
-        self.answering().await;
+        self.answering().await?;
         let rewind = self.0.rewind.swap(0, Ordering::SeqCst);
         request.start_revision = Revision::new(request.start_revision.get() - rewind);
         self.0.watches.fetch_add(1, Ordering::SeqCst);
         // Before the store is asked: a watch that it has opened can be cut.
         let (held, cuts) = (self.0.held.subscribe(), self.0.cuts.subscribe());
         let opened_at = *self.0.frozen.borrow();
-        let frozen = self.0.frozen.subscribe();
+        let (frozen, failing) = (self.0.frozen.subscribe(), self.0.failing.subscribe());
         let watcher = self.store().watch(request).await?;
         Ok(Box::new(GatedWatcher {
             gate: self.clone(),
@@ -86,7 +89,9 @@ impl KvBackend for Gate {
             cuts,
             opened_at,
             frozen,
+            failing,
             kept: None,
+            acting: None,
         }))
     }
 
@@ -95,19 +100,19 @@ impl KvBackend for Gate {
     }
 
     async fn lease_grant(&self, id: LeaseId, ttl_seconds: i64) -> Result<Lease, BackendError> {
-        self.answering().await;
+        self.answering().await?;
         let lease = self.store().lease_grant(id, ttl_seconds).await?;
         self.0.last_lease.store(lease.id.get(), Ordering::SeqCst);
         Ok(lease)
     }
 
     async fn lease_revoke(&self, id: LeaseId) -> Result<Header, BackendError> {
-        self.answering().await;
+        self.answering().await?;
         self.store().lease_revoke(id).await
     }
 
     async fn lease_keep_alive(&self, id: LeaseId) -> Result<Option<Lease>, BackendError> {
-        self.answering().await;
+        self.answering().await?;
         self.store().lease_keep_alive(id).await
     }
 
@@ -132,8 +137,20 @@ impl Gate {
     }
 
     /// Waits for as long as nothing is answered.
-    async fn answering(&self) {
+    async fn answering(&self) -> Result<(), BackendError> {
         let _ = self.0.hanging.subscribe().wait_for(|hanging| !hanging).await;
+        self.check()
+    }
+
+    /// Fails while everything does.
+    fn check(&self) -> Result<(), BackendError> {
+        let failing = *self.0.failing.borrow();
+        failing.map_or(Ok(()), |kind| Err(self.failure(kind)))
+    }
+
+    fn failure(&self, kind: BackendErrorKind) -> BackendError {
+        self.0.failures.fetch_add(1, Ordering::SeqCst);
+        BackendError::new(kind, format!("broken: {kind:?}"))
     }
 }
 
@@ -145,25 +162,45 @@ struct GatedWatcher {
     cuts: watch::Receiver<u64>,
     opened_at: u64,
     frozen: watch::Receiver<u64>,
+    failing: watch::Receiver<Option<BackendErrorKind>>,
     /// Received from the store, not yet delivered.
     kept: Option<Result<WatchResponse, BackendError>>,
+    /// What happens before it is.
+    acting: Option<Acting>,
+}
+
+/// What a hook does.
+struct Acting(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl fmt::Debug for Acting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Acting")
+    }
 }
 
 #[async_trait]
 impl Watcher for GatedWatcher {
     async fn next(&mut self) -> Result<WatchResponse, BackendError> {
-        let Self { gate, watcher, held, cuts, kept, opened_at, frozen } = self;
+        let Self { gate, watcher, held, cuts, kept, acting, opened_at, frozen, failing } = self;
         let response = tokio::select! {
             biased;
             () = async { drop(frozen.wait_for(|frozen| frozen != opened_at).await) } => {
                 std::future::pending().await
             }
+            kind = async {
+                let failing = failing.wait_for(Option::is_some).await;
+                failing.map_or(None, |kind| *kind)
+            } => Err(gate.failure(kind.expect("the gate outlives its watches"))),
             _ = cuts.changed() => {
                 Err(BackendError::new(BackendErrorKind::Unavailable, "the watch was cut"))
             }
             response = async {
                 loop {
                     let _ = held.wait_for(|held| !held).await;
+                    if let Some(action) = acting {
+                        action.0.as_mut().await;
+                        *acting = None;
+                    }
                     if let Some(response) = kept.take() {
                         return response;
                     }
@@ -171,7 +208,10 @@ impl Watcher for GatedWatcher {
                         biased;
                         _ = held.wait_for(|held| *held) => {}
                         // The hold may have begun after it was looked at.
-                        response = watcher.next() => *kept = Some(response),
+                        response = watcher.next() => {
+                            *kept = Some(response);
+                            *acting = gate.0.after_response.take().map(Acting);
+                        }
                     }
                 }
             } => response,

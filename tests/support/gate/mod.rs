@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use tailetc::LeaseId;
-use tailetc::backend::{Header, KvBackend, TxnRequest, TxnResponse};
+use tailetc::backend::{BackendErrorKind, Header, KvBackend, TxnRequest, TxnResponse};
 use tokio::sync::watch;
 
 use super::Store;
@@ -31,6 +31,9 @@ struct Inner {
     hanging: watch::Sender<bool>,
     /// Open watches break when it changes.
     cuts: watch::Sender<u64>,
+    /// While it is some, everything fails like that, open watches too.
+    failing: watch::Sender<Option<BackendErrorKind>>,
+    failures: AtomicU64,
     lose_replies: AtomicU64,
     swallow_txn: AtomicBool,
     lose_requests: AtomicBool,
@@ -48,6 +51,7 @@ struct Inner {
     before_page: Hook,
     after_page: Hook,
     after_header: Hook,
+    after_response: Hook,
     most_keys: AtomicI64,
     txns: AtomicU64,
     answered: AtomicU64,
@@ -71,10 +75,14 @@ impl Hook {
     }
 
     async fn run(&self) {
-        let action = self.0.lock().unwrap().take();
-        if let Some(action) = action {
-            action().await;
+        if let Some(action) = self.take() {
+            action.await;
         }
+    }
+
+    fn take(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        let action = self.0.lock().unwrap().take();
+        action.map(|action| action())
     }
 }
 
@@ -88,6 +96,8 @@ impl Gate {
             frozen: watch::Sender::new(0),
             hanging: watch::Sender::new(false),
             cuts: watch::Sender::new(0),
+            failing: watch::Sender::new(None),
+            failures: AtomicU64::new(0),
             lose_replies: AtomicU64::new(0),
             swallow_txn: AtomicBool::new(false),
             lose_requests: AtomicBool::new(false),
@@ -102,6 +112,7 @@ impl Gate {
             before_page: Hook::default(),
             after_page: Hook::default(),
             after_header: Hook::default(),
+            after_response: Hook::default(),
             most_keys: AtomicI64::new(i64::MAX),
             txns: AtomicU64::new(0),
             answered: AtomicU64::new(0),
@@ -186,6 +197,16 @@ impl Gate {
         self.0.cuts.send_modify(|cuts| *cuts += 1);
     }
 
+    /// Everything fails like that, open watches too, until it is mended with none.
+    pub(crate) fn fail_with(&self, kind: Option<BackendErrorKind>) {
+        self.0.failing.send_replace(kind);
+    }
+
+    /// How much has failed so.
+    pub(crate) fn failures(&self) -> u64 {
+        self.0.failures.load(Ordering::SeqCst)
+    }
+
     /// Transactions are applied from now on, but not answered.
     pub(crate) fn hold_answers(&self) {
         self.0.answers_held.send_replace(true);
@@ -251,6 +272,15 @@ impl Gate {
         F: Future<Output = ()> + Send + 'static,
     {
         self.0.after_header.set(action);
+    }
+
+    /// Runs `action` once, after the store has sent the next response of a watch, before the `Db`
+    /// gets it.
+    pub(crate) fn after_next_response<F>(&self, action: impl FnOnce() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.0.after_response.set(action);
     }
 
     /// Ranges with a higher limit time out.

@@ -133,7 +133,8 @@ pub trait KvBackend: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Only of transport.
+    /// Those of transport, and [`PermissionDenied`](BackendErrorKind::PermissionDenied) where a key
+    /// on the lease is none that the user may write.
     async fn lease_keep_alive(&self, id: LeaseId) -> Result<Option<Lease>, BackendError>;
 
     /// The remaining time of a lease and, if asked for, its keys (in no order); `None` when it
@@ -224,6 +225,10 @@ pub struct Capabilities {
     /// every earlier event was delivered. False for etcd before 3.4.31 and 3.5.13
     /// (etcd issue 15220).
     pub reliable_progress: bool,
+    /// Whether a watch that has reached exactly the compaction revision is sent the deletions made
+    /// at it. False for etcd before 3.4.36 and 3.5.18 (etcd issues 18089 and 19179): there such a
+    /// watch goes on without them, and says nothing.
+    pub compaction_keeps_deletions: bool,
     /// Whether there are leases: the four methods about them, and puts with one.
     pub leases: bool,
     /// Whether a transaction may hold transactions.
@@ -244,6 +249,7 @@ impl Default for Capabilities {
             max_txn_ops: 128,
             max_request_bytes: 1_572_864,
             reliable_progress: true,
+            compaction_keeps_deletions: true,
             leases: true,
             nested_txns: true,
             sorted_ranges: true,

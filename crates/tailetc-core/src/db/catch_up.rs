@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::backend::{BackendError, KeyRange, RangeRequest};
+use crate::backend::{BackendError, Header, KeyRange, RangeRequest};
 use crate::db::shared::{Position, Proof};
 use crate::db::{OpenWatch, Shared};
 use crate::state::State;
@@ -100,7 +100,7 @@ impl Shared {
     /// Proves by one linearizable read that nothing below the prefix has changed: no key was
     /// written after the state's revision, and there are as many keys. (A key made and deleted in
     /// between may be missed; it leaves no trace in the state either.)
-    async fn prove(&self, target: Revision) -> Result<(), BackendError> {
+    pub(crate) async fn prove(&self, target: Revision) -> Result<(), BackendError> {
         let tried = self.proofs_tried.load(Ordering::Acquire);
         let _turn = self.proving.lock().await;
         // What somebody else has found out meanwhile is as good, also if it proved nothing.
@@ -132,10 +132,15 @@ impl Shared {
     }
 
     /// The store's revision now, by a linearizable read that returns at most one key.
-    pub(crate) async fn current_header(&self) -> Result<crate::backend::Header, BackendError> {
+    pub(crate) async fn current_header(&self) -> Result<Header, BackendError> {
+        self.header_at(Revision::ZERO).await
+    }
+
+    /// The same, by a read at `revision`: fails if that is compacted, or not reached yet.
+    pub(crate) async fn header_at(&self, revision: Revision) -> Result<Header, BackendError> {
         let key = self.with_state(|state| prefix_range(state).start().clone());
         let request = RangeRequest::new(KeyRange::key(key)).with_limit(1).with_keys_only();
-        Ok(self.backend.range(request).await?.header)
+        Ok(self.backend.range(request.with_revision(revision)).await?.header)
     }
 
     /// The error for a wait that did not arrive, and began while `watch` was open.

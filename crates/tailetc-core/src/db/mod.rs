@@ -17,6 +17,7 @@ mod staleness;
 mod stats;
 mod suspicion;
 mod unique;
+mod vouched;
 
 pub(crate) use self::apply::{AppliedEvent, Difference, Refusal};
 pub use self::builder::{Builder, Options};

@@ -17,6 +17,7 @@ use crate::db::history::History;
 use crate::db::lost_history::LostBelow;
 use crate::db::stats::Counters;
 use crate::db::suspicion::Suspicion;
+use crate::db::vouched::Vouched;
 use crate::db::{Health, Options, OwnWrites, Phase};
 use crate::state::State;
 use crate::txn::Markers;
@@ -57,6 +58,7 @@ pub(crate) struct Shared {
     /// What others tell the tail.
     pub(crate) suspicion: Suspicion,
     pub(super) lost_below: LostBelow,
+    pub(crate) vouched: Vouched,
     /// The copy was found to differ from the store: load it anew.
     needs_resync: AtomicBool,
     pub(crate) write_denials: AtomicUsize,
@@ -83,11 +85,15 @@ pub(crate) struct Proof {
 }
 
 impl Position {
+    /// Up to where the published state is proven to be what the store held.
+    pub(crate) fn proven(&self) -> Option<Revision> {
+        // A proof holds only as long as nothing was applied after it.
+        self.proof.filter(|proof| proof.at == self.revision).map(|proof| proof.up_to)
+    }
+
     /// Whether the published state shows everything up to `target`.
     pub(crate) fn covers(&self, target: Revision) -> bool {
-        // A proof holds only as long as nothing was applied after it.
-        let proven = self.proof.filter(|proof| proof.at == self.revision);
-        self.revision >= target || proven.is_some_and(|proof| proof.up_to >= target)
+        self.revision >= target || self.proven().is_some_and(|up_to| up_to >= target)
     }
 }
 
@@ -127,6 +133,7 @@ impl Shared {
             proofs_tried: AtomicU64::new(0),
             suspicion: Suspicion::default(),
             lost_below: LostBelow::default(),
+            vouched: Vouched::new(state.revision),
             needs_resync: AtomicBool::new(false),
             write_denials: AtomicUsize::new(0),
             markers,

@@ -33,7 +33,7 @@ const BATCH: usize = 64;
 /// How a watch ended.
 pub(super) struct Ended {
     pub(super) broken: Broken,
-    /// Whether it delivered anything before.
+    /// Whether it delivered anything new before.
     pub(super) productive: bool,
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn follow(
                 }
                 match response {
                     Ok(first) => {
-                        productive = true;
+                        productive |= is_news(shared, &first);
                         gather(watcher, first).apply(shared).await
                     }
                     Err(error) => Err(error.into()),
@@ -86,6 +86,17 @@ pub(super) async fn follow(
         if let Err(broken) = outcome {
             return Ended { broken, productive };
         }
+    }
+}
+
+/// Whether a response tells anything that is not known yet. (Some watches begin at what is.)
+fn is_news(shared: &Shared, response: &WatchResponse) -> bool {
+    match response {
+        WatchResponse::Events { events, .. } => {
+            let known = shared.with_state(|state| state.revision);
+            events.iter().any(|event| event.revision() > known)
+        }
+        WatchResponse::Progress { .. } => true,
     }
 }
 

@@ -19,6 +19,7 @@
 mod backoff;
 mod follow;
 mod load;
+mod lost_deletions;
 mod page;
 mod pulse;
 mod self_check;
@@ -88,6 +89,7 @@ pub(crate) async fn load_first(
 #[derive(Debug)]
 pub(crate) struct Opened {
     watcher: Box<dyn Watcher>,
+    /// The first revision of which nothing is known yet.
     start: Revision,
     /// What the store had once the watch was open.
     look: Look,
@@ -103,7 +105,8 @@ pub(crate) async fn open_watch(shared: &Shared) -> Result<Opened, BackendError> 
     let (range, revision) =
         shared.with_state(|state| (crate::db::prefix_range(state), state.revision));
     let start = revision.next();
-    let watch = shared.backend.watch(WatchRequest::new(range, start).with_progress_notify());
+    let from = lost_deletions::watch_from(shared, revision);
+    let watch = shared.backend.watch(WatchRequest::new(range, from).with_progress_notify());
     let watcher = in_time(shared.options.request_timeout, watch).await?;
     Ok(Opened { watcher, start, look: pulse::look(shared).await? })
 }
@@ -223,6 +226,7 @@ async fn resync(shared: &Shared) -> Result<(), Broken> {
     let revision = difference.revision;
     shared.apply_difference(&resync, difference);
     shared.currency.restart(revision, loading);
+    shared.vouched.set(revision);
     Ok(())
 }
 

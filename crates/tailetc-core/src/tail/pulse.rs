@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::Revision;
 use crate::backend::{BackendError, BackendErrorKind, Header, WatchResponse};
 use crate::db::{Arrival, Shared};
+use crate::tail::lost_deletions;
 
 /// What a linearizable request that began at `since` was answered.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +42,8 @@ type Beating<'s> = Pin<Box<dyn Future<Output = Result<Beat, BackendError>> + Sen
 
 pub(super) struct Pulse<'s> {
     shared: &'s Shared,
-    /// The first revision that the watch delivers. Until the store has it, progress requests are
-    /// not answered.
+    /// The first revision that the watch delivers anew. Until the store has it, progress requests
+    /// are not answered.
     start: Revision,
     /// When the next beat begins.
     due: Instant,
@@ -177,7 +178,7 @@ pub(super) async fn look(shared: &Shared) -> Result<Look, BackendError> {
     // Before the read: a commit that is applied from its answer may move the state meanwhile.
     let (known, since) = (shared.state(), Instant::now());
     let limit = shared.options.request_timeout.min(shared.options.progress_timeout);
-    let header = super::in_time(limit, shared.current_header()).await?;
+    let header = super::in_time(limit, lost_deletions::header(shared)).await?;
     if known.is_of_another_history(&header) {
         shared.lose(known.epoch);
         return Err(BackendError::new(

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use crate::common::{is_progress_reliable, soon, start_with};
-use tailetc_core::Revision;
+use crate::common::{is_progress_reliable, soon, start_with, until};
 use tailetc_core::backend::{
     BackendErrorKind, KeyRange, KvBackend, KvBackendExt, PutRequest, WatchRequest,
 };
+use tailetc_core::{LeaseId, Revision};
 use tailetc_etcd::{EtcdBackend, EtcdOptions};
 use tailetc_testkit::etcd_server::{EtcdServer, EtcdServerOptions};
 
 /// A server with authentication on: `root` may do everything, `app` may use `app/`.
-async fn start(args: &[&str]) -> EtcdServer {
+pub(crate) async fn start(args: &[&str]) -> EtcdServer {
     // The cheapest hash: each login takes a password check.
     let mut options = EtcdServerOptions::default().with_arg("--bcrypt-cost=4");
     for arg in args {
@@ -40,7 +40,7 @@ async fn start(args: &[&str]) -> EtcdServer {
     server
 }
 
-fn options(server: &EtcdServer) -> EtcdOptions {
+pub(crate) fn options(server: &EtcdServer) -> EtcdOptions {
     EtcdOptions::new([server.url()]).with_user("app", "secret")
 }
 
@@ -108,4 +108,70 @@ async fn user_is_ignored_while_authentication_is_off_and_used_once_it_is_on() {
         server.etcdctl(&args).await.unwrap();
     }
     etcd.put(PutRequest::new("k", "2")).await.unwrap();
+}
+
+// D41
+#[tokio::test]
+async fn open_watch_outlives_the_right_to_it() {
+    let server = start(&[]).await;
+    let etcd = EtcdBackend::connect(options(&server)).await.unwrap();
+    let root = EtcdOptions::new([server.url()]).with_user("root", "r00t");
+    let root = EtcdBackend::connect(root).await.unwrap();
+    let request = WatchRequest::new(KeyRange::prefix("app/"), Revision::new(2));
+    let mut watcher = soon(etcd.watch(request.clone())).await.unwrap();
+    for command in ["user revoke-role app app", "user delete app"] {
+        let mut args = vec!["--user=root:r00t"];
+        args.extend(command.split(' '));
+        server.etcdctl(&args).await.unwrap();
+        let written = root.put(PutRequest::new("app/k", command)).await.unwrap();
+        until(&mut *watcher, written).await;
+        // But no other is opened.
+        let error = soon(etcd.watch(request.clone())).await.unwrap_err();
+        let refused = [BackendErrorKind::PermissionDenied, BackendErrorKind::Unauthenticated];
+        assert!(refused.contains(&error.kind()), "{error}");
+    }
+}
+
+// D42
+#[tokio::test]
+async fn renewal_that_is_refused_leaves_other_leases_alone() {
+    let server = start(&[]).await;
+    let etcd = EtcdBackend::connect(options(&server)).await.unwrap();
+    let root = EtcdOptions::new([server.url()]).with_user("root", "r00t");
+    let root = EtcdBackend::connect(root).await.unwrap();
+    let (own, foreign) = ([LeaseId::new(11), LeaseId::new(12)], LeaseId::new(99));
+    root.lease_grant(foreign, 60).await.unwrap();
+    root.put(PutRequest::new("secret", "").with_lease(foreign)).await.unwrap();
+    for lease in own {
+        etcd.lease_grant(lease, 60).await.unwrap();
+        etcd.put(PutRequest::new("app/k", "").with_lease(lease)).await.unwrap();
+    }
+    for _ in 0..3 {
+        let mut renewals = tokio::task::JoinSet::new();
+        for lease in own {
+            let etcd = etcd.clone();
+            renewals.spawn(async move { soon(etcd.lease_keep_alive(lease)).await });
+        }
+        // Whether it is refused differs between servers.
+        if let Err(error) = soon(etcd.lease_keep_alive(foreign)).await {
+            assert_eq!(error.kind(), BackendErrorKind::PermissionDenied, "{error}");
+        }
+        while let Some(renewed) = renewals.join_next().await {
+            assert_eq!(renewed.unwrap().unwrap().unwrap().ttl_seconds, 60);
+        }
+    }
+}
+
+// D42 D15
+#[tokio::test]
+async fn renewals_go_on_after_the_token_has_expired() {
+    let server = start(&["--auth-token-ttl=1"]).await;
+    let etcd = EtcdBackend::connect(options(&server)).await.unwrap();
+    let lease = etcd.lease_grant(LeaseId::NONE, 60).await.unwrap().id;
+    for _ in 0..3 {
+        assert!(soon(etcd.lease_keep_alive(lease)).await.unwrap().is_some());
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+    etcd.lease_revoke(lease).await.unwrap();
+    assert!(soon(etcd.lease_keep_alive(lease)).await.unwrap().is_none());
 }

@@ -1,8 +1,13 @@
 //! Leases on a real server.
 
-use crate::common::{start, start_with};
+use std::time::Duration;
+
+use crate::broken::RENEWED;
+use crate::common::{soon, start, start_with};
+use crate::stub::{Answer, FEW_STREAMS, Stub};
 use tailetc_core::LeaseId;
 use tailetc_core::backend::{BackendErrorKind, KvBackend, KvBackendExt, PutRequest};
+use tailetc_etcd::{EtcdBackend, EtcdOptions};
 use tailetc_testkit::etcd_server::EtcdServerOptions;
 
 #[tokio::test]
@@ -50,4 +55,49 @@ async fn server_with_the_default_min_ttl_raises_a_lease_to_two_seconds() {
     let (_server, etcd) = start_with(options).await;
     let lease = etcd.lease_grant(LeaseId::NONE, 0).await.unwrap();
     assert_eq!(lease.ttl_seconds, 2);
+}
+
+// D42
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leases_are_renewed_where_few_streams_are_allowed() {
+    let stub = Stub::start(Answer::Each(RENEWED)).await;
+    let options = EtcdOptions::new([stub.url.clone()]);
+    let options = options.with_request_timeout(Duration::from_secs(8));
+    let etcd = soon(Box::pin(EtcdBackend::connect(options))).await.unwrap();
+    for _ in 0..3 {
+        for id in 0..3 * i64::from(FEW_STREAMS) {
+            let renewed = soon(etcd.lease_keep_alive(LeaseId::new(id))).await.unwrap();
+            assert_eq!(renewed.unwrap().ttl_seconds, 60);
+        }
+    }
+}
+
+// D42
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renewals_of_one_lease_do_not_take_each_others_answers() {
+    let (_server, etcd) = start().await;
+    let leases = [etcd.lease_grant(LeaseId::NONE, 60), etcd.lease_grant(LeaseId::NONE, 70)];
+    let [one, other] = leases;
+    let leases = [one.await.unwrap(), other.await.unwrap()];
+    for _ in 0..5 {
+        let mut renewals = tokio::task::JoinSet::new();
+        for n in 0..20 {
+            let (etcd, lease) = (etcd.clone(), leases[n % 2].clone());
+            renewals.spawn(async move {
+                // Some are given up in the middle.
+                let limit = Duration::from_micros(if n % 3 == 0 { 300 } else { 60_000_000 });
+                let renewed = tokio::time::timeout(limit, etcd.lease_keep_alive(lease.id)).await;
+                if let Ok(renewed) = renewed {
+                    let renewed = renewed.unwrap().unwrap();
+                    assert_eq!((renewed.id, renewed.ttl_seconds), (lease.id, lease.ttl_seconds));
+                }
+            });
+        }
+        while let Some(renewed) = renewals.join_next().await {
+            renewed.unwrap();
+        }
+    }
+    etcd.lease_revoke(leases[0].id).await.unwrap();
+    assert!(etcd.lease_keep_alive(leases[0].id).await.unwrap().is_none());
+    assert!(etcd.lease_keep_alive(leases[1].id).await.unwrap().is_some());
 }

@@ -7,11 +7,15 @@
 )]
 
 mod auth;
+mod auth_mirror;
+mod broken;
 mod common;
 mod failures;
 mod kv;
 mod launcher;
 mod leases;
+mod slow;
+mod stub;
 #[cfg(feature = "tls")]
 mod tls;
 mod watches;

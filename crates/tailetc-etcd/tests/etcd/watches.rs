@@ -7,8 +7,10 @@ use bytes::Bytes;
 use tailetc_core::Revision;
 use tailetc_core::backend::{
     BackendErrorKind, DeleteRequest, EventKind, KeyRange, KvBackend, KvBackendExt, PutRequest,
-    TxnRequest, WatchRequest, WatchResponse,
+    TxnRequest, WatchRequest, WatchResponse, Watcher,
 };
+use tailetc_etcd::{EtcdBackend, EtcdOptions};
+use tailetc_testkit::etcd_server::EtcdServer;
 
 fn events(responses: Vec<WatchResponse>) -> Vec<tailetc_core::backend::Event> {
     let events = |response| match response {
@@ -88,6 +90,7 @@ async fn progress_comes_when_it_is_asked_for() {
     soon(reached).await;
 }
 
+// D43
 #[tokio::test]
 async fn watch_below_the_compaction_revision_says_where_it_is() {
     let (_server, etcd) = start().await;
@@ -105,6 +108,7 @@ async fn watch_below_the_compaction_revision_says_where_it_is() {
     assert_eq!(error.kind(), expected, "{error}");
 }
 
+// D43
 #[tokio::test]
 async fn watch_of_a_range_without_keys_is_refused() {
     let (_server, etcd) = start().await;
@@ -129,7 +133,7 @@ async fn dropped_watch_is_gone_from_the_server() {
 }
 
 /// Waits until the server's own count of watchers is this.
-async fn watchers_on(server: &tailetc_testkit::etcd_server::EtcdServer, expected: u32) {
+async fn watchers_on(server: &EtcdServer, expected: u32) {
     let line = format!("etcd_debugging_mvcc_watcher_total {expected}");
     loop {
         let metrics = server.http_get("/metrics").await.unwrap();
@@ -138,6 +142,49 @@ async fn watchers_on(server: &tailetc_testkit::etcd_server::EtcdServer, expected
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// What comes after the first error of a watch is an error, and the server is rid of the watch,
+/// although its handle is still there.
+async fn assert_final(server: &EtcdServer, etcd: &EtcdBackend, mut watcher: Box<dyn Watcher>) {
+    let error = end(&mut *watcher).await;
+    assert!(error.kind().is_transient(), "{error}");
+    soon(watchers_on(server, 0)).await;
+    etcd.put(PutRequest::new("f/next", "small")).await.unwrap();
+    for _ in 0..3 {
+        soon(watcher.next()).await.unwrap_err();
+        soon(watcher.request_progress()).await.unwrap_err();
+    }
+}
+
+// D38
+#[tokio::test]
+async fn message_that_is_too_large_ends_the_watch_for_good() {
+    let (server, _) = start().await;
+    let options = EtcdOptions::new([server.url()]).with_max_message_bytes(100_000);
+    let etcd = EtcdBackend::connect(options).await.unwrap();
+    let request = WatchRequest::new(KeyRange::prefix("f/"), Revision::new(2));
+    let watcher = soon(etcd.watch(request)).await.unwrap();
+    for value in [vec![b'x'; 10], vec![b'x'; 500_000], vec![b'x'; 10]] {
+        etcd.put(PutRequest::new("f/large", value)).await.unwrap();
+    }
+    assert_final(&server, &etcd, watcher).await;
+}
+
+// D38 D17
+#[tokio::test]
+async fn fragments_that_are_too_large_together_end_the_watch_for_good() {
+    let (server, _) = start().await;
+    let options = EtcdOptions::new([server.url()]).with_max_message_bytes(3_000_000);
+    let etcd = EtcdBackend::connect(options).await.unwrap();
+    let value = Bytes::from(vec![b'x'; 400_000]);
+    for n in 0..10 {
+        etcd.put(PutRequest::new(format!("f/{n}"), value.clone())).await.unwrap();
+    }
+    let request = WatchRequest::new(KeyRange::prefix("f/"), Revision::new(12)).with_prev_kv();
+    let watcher = soon(etcd.watch(request)).await.unwrap();
+    assert_eq!(etcd.delete(KeyRange::prefix("f/")).await.unwrap().0, 10);
+    assert_final(&server, &etcd, watcher).await;
 }
 
 #[tokio::test]

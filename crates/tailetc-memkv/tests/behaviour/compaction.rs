@@ -117,6 +117,7 @@ async fn deletion_at_the_compaction_revision_is_lost_by_old_versions() {
         let put = put_event(kv("a", "2", 4, 4, 1));
         let expected = if kept { vec![delete_event("a", 3), put] } else { vec![put] };
         assert_eq!(events, expected, "{version}");
+        assert_eq!(store.capabilities().compaction_keeps_deletions, kept, "{version}");
     }
 }
 
