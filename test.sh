@@ -44,11 +44,13 @@ cd "$ROOT"
 
 DONE=()
 NOW=preparation
+# Set at the end: a signal may come with a status of 0.
+FINISHED=
 
 summary() {
     local status=$? passed
     passed=$(printf '%s, ' "${DONE[@]-}")
-    if [ "$status" -eq 0 ]; then
+    if [ "$status" -eq 0 ] && [ -n "$FINISHED" ]; then
         say "PASSED: ${passed%, }"
         if [ ${#LEFT_OUT[@]} -ne 0 ]; then
             say "LEFT OUT, as there is no Go to build them: ${LEFT_OUT[*]}"
@@ -244,3 +246,4 @@ tools) tools ;;
     exit 2
     ;;
 esac
+FINISHED=1
