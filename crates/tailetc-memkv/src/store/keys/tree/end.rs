@@ -100,8 +100,6 @@ pub(super) struct Bounds<'a> {
 }
 
 impl<'a> Bounds<'a> {
-    const ALL: Self = Self { from: None, before: None };
-
     fn holds(self, key: &[u8]) -> bool {
         self.from.is_none_or(|from| from <= key) && self.before.is_none_or(|before| key < before)
     }
@@ -110,12 +108,6 @@ impl<'a> Bounds<'a> {
         let from = self.from.is_none() || other.from.is_some_and(|from| self.from <= Some(from));
         let before = self.before.is_none_or(|end| other.before.is_some_and(|before| before <= end));
         from && before
-    }
-
-    fn of_child<V>(self, children: &'a [Child<V>], index: usize) -> Self {
-        let from = if index == 0 { self.from } else { Some(&children[index].from[..]) };
-        let next = children.get(index + 1).map(|next| &next.from[..]);
-        Self { from, before: next.or(self.before) }
     }
 }
 
@@ -163,19 +155,25 @@ pub(super) fn end_within<V: Counted>(
 /// A lease that ends with what is attached to it.
 pub(super) struct EndedLease<F> {
     pub(super) lease: LeaseId,
-    /// How many keys within bounds are attached to it, at most.
+    /// How many keys before one, or in all, are attached to it, at most.
     pub(super) attached: F,
     /// Whether it is so many exactly.
     pub(super) exact: bool,
     pub(super) revision: Revision,
 }
 
-impl<F: Fn(Bounds<'_>) -> usize> EndedLease<F> {
+impl<F: Fn(Option<&[u8]>) -> usize> EndedLease<F> {
     pub(super) fn end_all<V: Counted>(&self, root: &mut Node<V>, first_sub: u32) -> u32 {
-        self.end_below(root, Bounds::ALL, first_sub)
+        self.end_below(root, [0, (self.attached)(None)], first_sub)
     }
 
-    fn end_below<V: Counted>(&self, node: &mut Node<V>, own: Bounds<'_>, first_sub: u32) -> u32 {
+    /// So many attached keys lie before the node, and before its end.
+    fn end_below<V: Counted>(
+        &self,
+        node: &mut Node<V>,
+        [mut before, end_of_node]: [usize; 2],
+        first_sub: u32,
+    ) -> u32 {
         let Self { lease, revision, .. } = *self;
         let end = End { revision, first_sub, whom: Whom::Lease(lease) };
         let children = match node {
@@ -184,25 +182,21 @@ impl<F: Fn(Bounds<'_>) -> usize> EndedLease<F> {
         };
         let mut count = 0;
         for index in 0..children.len() {
-            let live = children[index].live.live();
-            if live == 0 {
-                continue;
-            }
-            let own = own.of_child(children, index);
-            let attached = (self.attached)(own);
-            if attached == 0 {
+            let next = children.get(index + 1);
+            let upto = next.map_or(end_of_node, |next| (self.attached)(Some(&next.from)));
+            let bounds = [mem::replace(&mut before, upto), upto];
+            let (attached, live) = (bounds[1] - bounds[0], children[index].live.live());
+            if attached == 0 || live == 0 {
                 continue;
             }
             if self.exact && attached == live as usize {
                 count += children[index].end_all(revision, first_sub + count);
                 continue;
             }
-            let froms = [own.from, own.before].map(|key| key.map(Bytes::copy_from_slice));
-            let own = Bounds { from: froms[0].as_deref(), before: froms[1].as_deref() };
             let child = &mut children[index];
             let ended = match &mut child.node {
                 // One with live entries has no mark: all would have ended.
-                node @ Node::Inner(_) => self.end_below(node, own, first_sub + count),
+                node @ Node::Inner(_) => self.end_below(node, bounds, first_sub + count),
                 Node::Leaf(entries) => {
                     let is_one = |(_, value): &&(Bytes, V)| {
                         value.is_live_at(NOW)

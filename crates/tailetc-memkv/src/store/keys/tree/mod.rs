@@ -229,10 +229,9 @@ impl<V: Counted> Tree<V> {
         revision: Revision,
         first_sub: u32,
     ) -> u32 {
-        let before = |key: &[u8]| attached.count_before(key, NOW).all;
-        let attached = |bounds: Bounds<'_>| {
-            let end = bounds.before.map_or_else(|| attached.count(NOW).all, before);
-            end - bounds.from.map_or(0, before)
+        let attached = |key: Option<&[u8]>| match key {
+            Some(key) => attached.count_before(key, NOW).all,
+            None => attached.count(NOW).all,
         };
         let ended = EndedLease { lease, attached, exact, revision };
         ended.end_all(&mut self.root, first_sub)
