@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{is_progress_reliable, soon, start_with, until};
+use crate::common::{is_progress_reliable, patient, soon, start_with, until};
 use tailetc_core::backend::{
     BackendErrorKind, KeyRange, KvBackend, KvBackendExt, PutRequest, WatchRequest,
 };
@@ -41,7 +41,7 @@ pub(crate) async fn start(args: &[&str]) -> EtcdServer {
 }
 
 pub(crate) fn options(server: &EtcdServer) -> EtcdOptions {
-    EtcdOptions::new([server.url()]).with_user("app", "secret")
+    patient([server.url()]).with_user("app", "secret")
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn user_is_ignored_while_authentication_is_off_and_used_once_it_is_on() {
 async fn open_watch_outlives_the_right_to_it() {
     let server = start(&[]).await;
     let etcd = EtcdBackend::connect(options(&server)).await.unwrap();
-    let root = EtcdOptions::new([server.url()]).with_user("root", "r00t");
+    let root = patient([server.url()]).with_user("root", "r00t");
     let root = EtcdBackend::connect(root).await.unwrap();
     let request = WatchRequest::new(KeyRange::prefix("app/"), Revision::new(2));
     let mut watcher = soon(etcd.watch(request.clone())).await.unwrap();
@@ -137,7 +137,7 @@ async fn open_watch_outlives_the_right_to_it() {
 async fn renewal_that_is_refused_leaves_other_leases_alone() {
     let server = start(&[]).await;
     let etcd = EtcdBackend::connect(options(&server)).await.unwrap();
-    let root = EtcdOptions::new([server.url()]).with_user("root", "r00t");
+    let root = patient([server.url()]).with_user("root", "r00t");
     let root = EtcdBackend::connect(root).await.unwrap();
     let (own, foreign) = ([LeaseId::new(11), LeaseId::new(12)], LeaseId::new(99));
     root.lease_grant(foreign, 60).await.unwrap();

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use tailetc_core::backend::BackendErrorKind::{self, PermissionDenied, Unauthenticated};
 use tailetc_core::backend::{KvBackendExt, PutRequest};
 use tailetc_core::{Db, Options, RAW};
-use tailetc_etcd::{EtcdBackend, EtcdOptions};
+use tailetc_etcd::EtcdBackend;
 use tailetc_testkit::etcd_server::EtcdServer;
 
 use crate::auth;
-use crate::common::soon;
+use crate::common::{patient, soon};
 
 async fn as_root(server: &EtcdServer, command: &str) {
     if let Some((user, password)) =
@@ -30,7 +30,7 @@ async fn as_root(server: &EtcdServer, command: &str) {
 }
 
 async fn root(server: &EtcdServer) -> EtcdBackend {
-    let options = EtcdOptions::new([server.url()]).with_user("root", "r00t");
+    let options = patient([server.url()]).with_user("root", "r00t");
     EtcdBackend::connect(options).await.unwrap()
 }
 

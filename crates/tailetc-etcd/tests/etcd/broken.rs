@@ -7,7 +7,7 @@ use tailetc_core::backend::{
 use tailetc_core::{LeaseId, Revision};
 use tailetc_etcd::{EtcdBackend, EtcdOptions};
 
-use crate::common::{end, soon};
+use crate::common::{end, patient, soon};
 use crate::stub::{Answer, Stub};
 
 /// Cancelled, Unknown, Internal, Unavailable, DataLoss.
@@ -29,7 +29,7 @@ fn breaks() -> Vec<Answer> {
 }
 
 async fn connect(stubs: &[&Stub]) -> EtcdBackend {
-    let options = EtcdOptions::new(stubs.iter().map(|stub| stub.url.clone()));
+    let options = patient(stubs.iter().map(|stub| stub.url.clone()));
     soon(Box::pin(EtcdBackend::connect(options))).await.unwrap()
 }
 
@@ -121,7 +121,7 @@ async fn stream_of_renewals_is_not_used_again_once_it_has_failed() {
     // be taken for the next one.
     let stub = Stub::start(Answer::Open(RENEWED)).await;
     let options = EtcdOptions::new([stub.url.clone()]);
-    let options = options.with_request_timeout(std::time::Duration::from_millis(200));
+    let options = options.with_request_timeout(std::time::Duration::from_secs(2));
     let etcd = soon(Box::pin(EtcdBackend::connect(options))).await.unwrap();
     for round in 1..3 {
         soon(etcd.lease_keep_alive(LeaseId::new(7))).await.unwrap_err();

@@ -25,6 +25,11 @@ pub(crate) async fn start_with(options: EtcdServerOptions) -> (EtcdServer, EtcdB
     (server, backend)
 }
 
+/// Options for tests that are not about deadlines.
+pub(crate) fn patient<E: Into<String>>(endpoints: impl IntoIterator<Item = E>) -> EtcdOptions {
+    EtcdOptions::new(endpoints).with_request_timeout(Duration::from_secs(60))
+}
+
 pub(crate) async fn connect(server: &EtcdServer) -> EtcdBackend {
     EtcdBackend::connect(EtcdOptions::new([server.url()])).await.expect("the server serves")
 }

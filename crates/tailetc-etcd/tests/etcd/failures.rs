@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::common::{connect, end, soon, start, until};
+use crate::common::{connect, end, patient, soon, start, until};
 use tailetc_core::Revision;
 use tailetc_core::backend::{
     BackendErrorKind, KeyRange, KvBackend, KvBackendExt, PutRequest, RangeRequest, WatchRequest,
@@ -159,7 +159,7 @@ async fn connection_without_requests_is_not_ended_for_its_pings() {
     let relay = Relay::start(server.url()).await;
     // Much more often than a server allows on a connection without streams.
     let beat = Duration::from_millis(500);
-    let options = EtcdOptions::new([relay.url.clone()]).with_keep_alive(beat, 10 * beat);
+    let options = patient([relay.url.clone()]).with_keep_alive(beat, 60 * beat);
     let etcd = soon(EtcdBackend::connect(options)).await.unwrap();
     etcd.put(PutRequest::new("k", "1")).await.unwrap();
     for n in 0..3 {

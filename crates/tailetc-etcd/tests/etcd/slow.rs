@@ -5,9 +5,10 @@ use tailetc_core::Revision;
 use tailetc_core::backend::{
     KeyRange, KvBackend, KvBackendExt, PutRequest, WatchRequest, WatchResponse,
 };
+use tailetc_etcd::EtcdBackend;
 use tokio::task::JoinSet;
 
-use crate::common::{soon, start};
+use crate::common::{patient, soon, start};
 
 /// More messages than HTTP/2 lets pile up, and with the watches together more bytes than its
 /// window.
@@ -16,7 +17,8 @@ const PUTS: usize = 16_000;
 // D39
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watches_that_nobody_reads_hold_up_no_request() {
-    let (_server, etcd) = start().await;
+    let (server, _) = start().await;
+    let etcd = EtcdBackend::connect(patient([server.url()])).await.unwrap();
     let mut watchers = Vec::new();
     for _ in 0..4 {
         let request = WatchRequest::new(KeyRange::prefix("s/"), Revision::new(2));

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use crate::common::{end, soon, start, until};
+use crate::common::{end, patient, soon, start, until};
 use bytes::Bytes;
 use tailetc_core::Revision;
 use tailetc_core::backend::{
     BackendErrorKind, DeleteRequest, EventKind, KeyRange, KvBackend, KvBackendExt, PutRequest,
     TxnRequest, WatchRequest, WatchResponse, Watcher,
 };
-use tailetc_etcd::{EtcdBackend, EtcdOptions};
+use tailetc_etcd::EtcdBackend;
 use tailetc_testkit::etcd_server::EtcdServer;
 
 fn events(responses: Vec<WatchResponse>) -> Vec<tailetc_core::backend::Event> {
@@ -161,7 +161,7 @@ async fn assert_final(server: &EtcdServer, etcd: &EtcdBackend, mut watcher: Box<
 #[tokio::test]
 async fn message_that_is_too_large_ends_the_watch_for_good() {
     let (server, _) = start().await;
-    let options = EtcdOptions::new([server.url()]).with_max_message_bytes(100_000);
+    let options = patient([server.url()]).with_max_message_bytes(100_000);
     let etcd = EtcdBackend::connect(options).await.unwrap();
     let request = WatchRequest::new(KeyRange::prefix("f/"), Revision::new(2));
     let watcher = soon(etcd.watch(request)).await.unwrap();
@@ -175,7 +175,7 @@ async fn message_that_is_too_large_ends_the_watch_for_good() {
 #[tokio::test]
 async fn fragments_that_are_too_large_together_end_the_watch_for_good() {
     let (server, _) = start().await;
-    let options = EtcdOptions::new([server.url()]).with_max_message_bytes(3_000_000);
+    let options = patient([server.url()]).with_max_message_bytes(3_000_000);
     let etcd = EtcdBackend::connect(options).await.unwrap();
     let value = Bytes::from(vec![b'x'; 400_000]);
     for n in 0..10 {
