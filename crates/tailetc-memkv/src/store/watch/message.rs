@@ -67,7 +67,7 @@ impl StreamResponse {
 #[derive(Debug)]
 pub(crate) enum Poll {
     Ready(StreamResponse),
-    /// Something, when more is written down: whoever comes to the store does some of it.
+    /// Something, when more is written down or made of it: each call does some of that.
     Busy,
     /// Nothing until the stream is woken or this instant comes.
     Idle(Option<Instant>),

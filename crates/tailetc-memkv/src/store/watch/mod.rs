@@ -9,6 +9,8 @@
 //! What things cost, with w watchers and r revisions since a watcher's start:
 //!
 //! - a commit: O(log w) for each event, and O(1) for each event that concerns a watcher;
+//! - a commit that deletes very many keys: O(log n) for each watcher that there is, and O(1) for
+//!   each event that concerns a watcher, a slice at a time;
 //! - a watcher that catches up: see [`backlog`];
 //! - a request for progress, and a tick of periodic progress: O(watchers of the stream).
 
