@@ -54,8 +54,8 @@
 //! - **Space.** A [quota](MemKvOptions::quota_backend_bytes) on an estimate of the database, with
 //!   the server's alarm.
 //! - **Versions.** Where releases from 3.4 to 3.7 differ, the store does as the one that it is told
-//!   to [imitate](MemKvOptions::imitate). The tests compare it with 3.4 and 3.5 servers; 3.6 and 3.7
-//!   are followed by their source.
+//!   to [imitate](MemKvOptions::imitate). The tests compare it with
+//!   servers of each of the four.
 //!
 //! # What is not
 //!
@@ -74,12 +74,9 @@
 //!
 //! With n keys that were not compacted, a put, a point read, and the count of a range take
 //! O(log n), a range and a deletion O(log n) and what they return or delete, also when a limit cuts
-//! the range, whose count is not walked. What takes more:
+//! the range, whose count is not walked; at an old revision as at the current one. What takes more:
 //!
-//! - A range at an old revision counts by what has changed since or by a walk over the range,
-//!   whichever is less, and passes over keys that were created since.
-//! - A range passes over keys that are deleted and not compacted if they lie beside a key that
-//!   exists. One that is filtered or sorted looks at all its keys.
+//! - A range that is filtered or sorted looks at all its keys.
 //! - A condition on a range looks at the keys up to the first that does not satisfy it.
 //! - A compaction, and a deletion of more than some hundred keys by a range or with their lease,
 //!   takes effect at once. What it leaves to do takes O(log n) for every change since the compaction

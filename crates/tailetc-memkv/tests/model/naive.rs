@@ -364,10 +364,8 @@ fn look(
         kvs.truncate(limit + 1);
     }
     kvs.sort_by(|left, right| {
-        let (left, right) = match request.sort_order {
-            SortOrder::Descend => (right, left),
-            _ => (left, right),
-        };
+        let descends = request.sort_order == SortOrder::Descend;
+        let (left, right) = if descends { (right, left) } else { (left, right) };
         match request.sort_target {
             SortTarget::Key => left.key.cmp(&right.key),
             SortTarget::Version => left.version.cmp(&right.version),
