@@ -60,7 +60,6 @@ summary() {
     fi
 }
 trap summary EXIT
-settle_kinds
 
 memory() {
     NOW=memory
@@ -222,6 +221,11 @@ case ${1:-} in
     ;;
 esac
 have cargo || die "cargo is missing: install Rust"
+# What needs Rust alone does not look for Go.
+case ${1:-all} in
+memory | simulate | mutants) ;;
+*) settle_kinds ;;
+esac
 case ${1:-all} in
 all)
     memory

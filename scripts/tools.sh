@@ -170,7 +170,7 @@ etcd_from_python() {
 # Whether Go can build what scripts/etcd/$1 requires. A Go that is older than it asks for fetches a
 # newer one by itself, unless GOTOOLCHAIN forbids it.
 go_builds() {
-    have go && (cd "$ROOT/scripts/etcd/$1" && go version >/dev/null 2>&1)
+    have go && (cd "$ROOT/scripts/etcd/$1" && go list -m >/dev/null 2>&1)
 }
 
 # etcd, etcdctl and etcdutl of the line $1, from the modules that scripts/etcd/$1 pins.
@@ -200,13 +200,15 @@ pinned_etcd() {
 ETCD_KINDS=(3.4 3.5.1 3.5 3.6 3.7)
 GO_KINDS=(3.6 3.7)
 
-# Leaves those that need Go out of ETCD_KINDS where there is none. Sets LEFT_OUT.
+# What ETCD_KINDS lacks.
+LEFT_OUT=()
+
+# Leaves those that need Go out of ETCD_KINDS where there is none.
 settle_kinds() {
     local kind kinds=()
-    LEFT_OUT=()
     for kind in "${ETCD_KINDS[@]}"; do
-        if [[ " ${GO_KINDS[*]} " == *" $kind "* ]] && ! go_builds "$kind" &&
-            ! installed_etcd "$kind." >/dev/null; then
+        if [[ " ${GO_KINDS[*]} " == *" $kind "* ]] &&
+            ! [ -x "$TOOLS/etcd-$(pinned_etcd "$kind")/etcd" ] && ! go_builds "$kind"; then
             LEFT_OUT+=("etcd $kind")
         else
             kinds+=("$kind")
