@@ -70,11 +70,11 @@ impl Renewals {
             }
         }
         let mut opening = pin!(Stream::open(client, id));
-        let opened = match timeout(PATIENCE, opening.as_mut()).await {
-            Ok(opened) => opened,
-            Err(_) => {
-                self.make_room();
-                opening.await
+        let opened = loop {
+            match timeout(PATIENCE, opening.as_mut()).await {
+                Ok(opened) => break opened,
+                // Those in use now are idle, and would be kept, when they are used no more.
+                Err(_) => self.make_room(),
             }
         };
         let Some(mut stream) = opened? else { return Ok(None) };

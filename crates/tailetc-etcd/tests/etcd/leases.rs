@@ -60,7 +60,7 @@ async fn server_with_the_default_min_ttl_raises_a_lease_to_two_seconds() {
 // D42
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leases_are_renewed_where_few_streams_are_allowed() {
-    let stub = Stub::start(Answer::Each(RENEWED)).await;
+    let stub = Stub::start(Answer::Each(RENEWED, Duration::ZERO)).await;
     let options = EtcdOptions::new([stub.url.clone()]);
     let options = options.with_request_timeout(Duration::from_secs(8));
     let etcd = soon(Box::pin(EtcdBackend::connect(options))).await.unwrap();
@@ -69,6 +69,28 @@ async fn leases_are_renewed_where_few_streams_are_allowed() {
             let renewed = soon(etcd.lease_keep_alive(LeaseId::new(id))).await.unwrap();
             assert_eq!(renewed.unwrap().ttl_seconds, 60);
         }
+    }
+}
+
+// D42
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leases_are_renewed_at_once_where_few_streams_are_allowed_and_answers_are_slow() {
+    // All streams are in use for longer than anybody waits for one.
+    let stub = Stub::start(Answer::Each(RENEWED, Duration::from_millis(400))).await;
+    let options = EtcdOptions::new([stub.url.clone()]);
+    let options = options.with_request_timeout(Duration::from_secs(30));
+    let etcd = soon(Box::pin(EtcdBackend::connect(options))).await.unwrap();
+    // The connection is there before all of them need it, and no stream of it is idle.
+    soon(etcd.lease_keep_alive(LeaseId::new(100))).await.unwrap();
+    let revoked = etcd.lease_revoke(LeaseId::new(100));
+    let _ = tokio::time::timeout(Duration::from_millis(50), revoked).await;
+    let mut renewals = tokio::task::JoinSet::new();
+    for id in 0..3 * i64::from(FEW_STREAMS) {
+        let etcd = etcd.clone();
+        renewals.spawn(async move { etcd.lease_keep_alive(LeaseId::new(id)).await });
+    }
+    while let Some(renewed) = soon(renewals.join_next()).await {
+        assert_eq!(renewed.unwrap().unwrap().unwrap().ttl_seconds, 60);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -16,8 +17,9 @@ pub(crate) enum Answer {
     Message(&'static [u8]),
     /// With this message and no end: a stream.
     Open(&'static [u8]),
-    /// Each message with this one, for as long as there are any; over few streams at a time.
-    Each(&'static [u8]),
+    /// Each message with this one and after this time, for as long as there are any; over few
+    /// streams at a time.
+    Each(&'static [u8], Duration),
     /// With this code of gRPC.
     Status(u8),
     /// With a message, then this code.
@@ -77,7 +79,7 @@ impl Drop for Stub {
 
 async fn serve(socket: TcpStream, answer: Answer, asked: Arc<AtomicUsize>) {
     let mut builder = h2::server::Builder::new();
-    if matches!(answer, Answer::Each(_)) {
+    if matches!(answer, Answer::Each(..)) {
         builder.max_concurrent_streams(FEW_STREAMS);
     }
     let Ok(mut connection) = builder.handshake(socket).await else { return };
@@ -94,8 +96,8 @@ async fn serve(socket: TcpStream, answer: Answer, asked: Arc<AtomicUsize>) {
         if matches!(answer, Answer::HangUp) {
             return;
         }
-        if let Answer::Each(message) = answer {
-            conversations.spawn(converse(request.into_body(), respond, message));
+        if let Answer::Each(message, after) = answer {
+            conversations.spawn(converse(request.into_body(), respond, message, after));
             continue;
         }
         open.push(send(respond, answer));
@@ -107,11 +109,13 @@ async fn converse(
     mut questions: h2::RecvStream,
     mut respond: SendResponse<Bytes>,
     answer: &'static [u8],
+    after: Duration,
 ) {
     let mut body = respond.send_response(head().body(()).unwrap(), false).unwrap();
     while let Some(Ok(mut data)) = questions.data().await {
         questions.flow_control().release_capacity(data.len()).unwrap();
         while !data.is_empty() {
+            tokio::time::sleep(after).await;
             let _ = data.split_to(5 + usize::from(data[4]));
             if body.send_data(framed(answer), false).is_err() {
                 return;
@@ -151,7 +155,7 @@ fn send(mut respond: SendResponse<Bytes>, answer: Answer) -> Option<h2::SendStre
             body.send_data(Bytes::from_static(b"no gRPC here"), true).unwrap();
             return None;
         }
-        Answer::HangUp | Answer::Each(_) => return None,
+        Answer::HangUp | Answer::Each(..) => return None,
     };
     let mut body = respond.send_response(head().body(()).unwrap(), false).unwrap();
     body.send_data(framed(message), matches!(end, End::Bare)).unwrap();
