@@ -169,7 +169,6 @@ async fn resync_shows_what_was_last(store: Store) {
         replica.apply(&next(&mut watch).await);
         gate.hold_watches();
         both(&store, order, "/t/z", "new").await;
-        // Not at the very revision of it.
         store.put("/t/a", format!("{order:?}")).await;
         let last = store.put("/elsewhere", "1").await;
         store.backend.compact(last).await.unwrap();

@@ -61,9 +61,8 @@
 //!
 //! - There is one member, which never fails: no elections, no stale reads, no lost answers, no
 //!   authentication, no compaction that nobody asked for.
-//! - Some released servers do not survive everything. What etcd does not name, and keeping
-//!   something of a key that the same transaction deletes, is refused as
-//!   [`InvalidRequest`](tailetc_core::backend::BackendErrorKind::InvalidRequest).
+//! - What etcd does not name, and keeping something of a key that the same transaction deletes, is
+//!   refused as [`InvalidRequest`](tailetc_core::backend::BackendErrorKind::InvalidRequest).
 //! - A lease expires exactly at its time; a server takes up to half a second more.
 //! - A watch that begins in the past catches up when it is asked for, not in the background.
 //! - Unsolicited progress comes without the server's jitter.

@@ -77,6 +77,10 @@ pub(crate) struct Shared {
     expires_sooner: Notify,
 }
 
+/// After so many slices, some seconds, whoever still waits does all the rest at once: others may leave
+/// more to do in the meantime, again and again.
+const MOST_SLICES: u32 = 1 << 14;
+
 impl Shared {
     /// Runs `operation` on the store as it is now, expired leases gone, and does a slice of what
     /// earlier ones left to do.
@@ -107,10 +111,12 @@ impl Shared {
         &self,
         mut operation: impl FnMut(&mut Store, Instant) -> Option<T>,
     ) -> T {
+        let mut slices = 0;
         loop {
-            if let Some(answer) = self.with(&mut operation) {
+            if let Some(answer) = self.attempt(&mut operation, slices) {
                 return answer;
             }
+            slices += 1;
             tokio::task::yield_now().await;
         }
     }
@@ -120,12 +126,28 @@ impl Shared {
         &self,
         mut operation: impl FnMut(&mut Store, Instant) -> Option<T>,
     ) -> T {
+        let mut slices = 0;
         loop {
-            if let Some(answer) = self.with(&mut operation) {
+            if let Some(answer) = self.attempt(&mut operation, slices) {
                 return answer;
             }
+            slices += 1;
             std::thread::yield_now();
         }
+    }
+
+    /// Runs `operation` for one who has waited for so many slices.
+    fn attempt<T>(
+        &self,
+        operation: impl FnOnce(&mut Store, Instant) -> Option<T>,
+        slices: u32,
+    ) -> Option<T> {
+        self.with(|store, now| {
+            if slices >= MOST_SLICES {
+                store.finish();
+            }
+            operation(store, now)
+        })
     }
 
     /// Runs `operation`, and returns its answer with what is to be written down before it is given.

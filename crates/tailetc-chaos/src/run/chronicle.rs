@@ -141,8 +141,7 @@ impl Chronicle {
         Ok(())
     }
 
-    /// Whether a key was changed more than once in this revision. Some released servers do not
-    /// survive everything.
+    /// Whether a key was changed more than once in this revision.
     fn changes_a_key_twice(&self, at: Revision) -> bool {
         let revisions = self.histories.last().map_or(&[][..], |history| &history.revisions);
         let index = revisions.binary_search_by_key(&at, |(revision, _)| *revision);

@@ -264,12 +264,15 @@ impl Spy {
         &self.log
     }
 
-    /// Whether a key was changed more than once in this revision.
-    pub(super) fn changes_a_key_twice(&self, revision: i64) -> bool {
+    /// Whether this revision is known to have changed no key more than once.
+    pub(super) fn changes_each_key_once(&self, revision: i64) -> bool {
+        let is_known = self.ended.is_none()
+            && (self.log.len() <= LOG
+                || self.log.first().is_some_and(|change| change.revision < revision));
         let changes: Vec<_> =
             self.log.iter().filter(|change| change.revision == revision).collect();
         let keys: BTreeSet<_> = changes.iter().map(|change| &change.key).collect();
-        keys.len() < changes.len()
+        is_known && keys.len() == changes.len()
     }
 
     pub(super) fn has_seen(&self, revision: i64) -> bool {

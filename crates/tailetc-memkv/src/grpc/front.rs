@@ -2,7 +2,7 @@
 
 use etcd_client::proto::{PbKvServer, PbLeaseServer, PbMaintenanceServer, PbWatchServer};
 use hyper::body::Incoming;
-use hyper::http::{HeaderMap, header};
+use hyper::http::{Version, header};
 use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::service::TowerToHyperService;
@@ -50,7 +50,7 @@ impl Front {
     }
 
     pub(super) async fn answer(&self, mut request: Request<Incoming>) -> Response<Body> {
-        if !is_grpc(request.headers()) {
+        if !is_grpc(&request) {
             return pages::answer(&self.face, request.method(), request.uri());
         }
         let path = request.uri().path();
@@ -73,9 +73,11 @@ impl Front {
 }
 
 /// As etcd tells gRPC from plain HTTP on one port (`server/embed/serve.go`, `grpcHandlerFunc`).
-fn is_grpc(headers: &HeaderMap) -> bool {
-    let content = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    content.is_some_and(|content| content.contains("application/grpc"))
+fn is_grpc(request: &Request<Incoming>) -> bool {
+    let content = request.headers().get(header::CONTENT_TYPE);
+    let content = content.and_then(|value| value.to_str().ok());
+    request.version() == Version::HTTP_2
+        && content.is_some_and(|content| content.contains("application/grpc"))
 }
 
 fn is_offered(service: &str) -> bool {

@@ -32,7 +32,8 @@
 //! - **Watch**: all of it, in the framing of the server: answers to requests, several watchers on a
 //!   stream, fragments, progress.
 //! - **Lease**: all of it.
-//! - **Maintenance**: `Status`, `HashKV`, `Alarm`; `Defragment`, which does nothing.
+//! - **Maintenance**: `Status`, `HashKV`, `Alarm`; `Defragment`, after which the size of the
+//!   database is what is in use.
 //! - Plain HTTP: `/health`, which is 503 under an alarm, and `/version`; `/livez` and `/readyz` if
 //!   the release has them.
 //! - gzip, if the release has it: answers are compressed when the request is.

@@ -11,7 +11,7 @@ use tailetc_core::backend::{BackendError, Header};
 use super::Store;
 use super::change::{Change, Changes, Wide};
 use super::hash::kept::Hashing;
-use super::hash::record_len;
+use super::hash::{MAX_STORED, record_len};
 use super::usage::Removal;
 use crate::errors;
 
@@ -66,6 +66,10 @@ impl Store {
             stage: Stage::Waiting,
         });
         self.compacted = revision;
+        // Its hash would be gone before anybody could be told of it.
+        if let Some(outdated) = self.cleanings.iter_mut().rev().nth(MAX_STORED) {
+            outdated.hashing = None;
+        }
         Ok(self.header())
     }
 

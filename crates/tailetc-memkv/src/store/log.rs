@@ -113,9 +113,7 @@ impl Log {
 /// at or below its revision; old versions keep not even that if it is a deletion
 /// (etcd: `server/storage/mvcc/key_index.go`, `doCompact`).
 ///
-/// A revision holds more than a put and its deletion only if it deletes a key by a range without
-/// end and puts it again. New servers then lose the value and end when the key is next read; here
-/// all that follows the first deletion is kept.
+/// A revision may change a key more than twice: all that follows the first deletion is kept.
 fn forget_overwritten(changes: &mut Changes, version: EtcdVersion) {
     let kept = match (&*changes, version.keeps_deletions_when_compacted()) {
         // It is done when they are.

@@ -17,7 +17,7 @@ impl Store {
     }
 
     /// Does all that is left to do.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         while !self.is_done(self.revision) {
             self.do_some(usize::MAX);
         }

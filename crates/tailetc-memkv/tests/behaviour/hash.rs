@@ -6,7 +6,7 @@ use tailetc_core::backend::{
 };
 use tailetc_memkv::{EtcdVersion, MemKv};
 
-use crate::support::{delete, erase, imitating, lease, put, rev, write};
+use crate::support::{delete, erase, imitating, lease, poll_now, put, rev, write};
 
 /// The answer for one revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,6 +173,28 @@ async fn ten_hashes_of_compactions_are_kept() {
     let answers = answers(&store);
     assert_eq!(answers[2], C);
     assert!(answers[3..=12].iter().all(|answer| matches!(answer, H(..))));
+}
+
+/// Compactions come faster than their hashes are found out, and nobody waits for them.
+// X-Q
+#[tokio::test]
+async fn last_ten_hashes_are_the_same_however_late_they_are_found_out() {
+    let hashes = async |slice| {
+        let store = MemKv::builder().with_slice(slice).build();
+        store.keep_hashes();
+        for number in 0..100 {
+            store.plain_put(&PutRequest::new(format!("k{number}"), "")).unwrap();
+        }
+        for _ in 0..25 {
+            write(&store, "x", "").await;
+            let last = write(&store, "y", "").await;
+            let _ = poll_now(store.compact(rev(last)));
+        }
+        let answers = answers(&store);
+        assert_eq!(answers.iter().filter(|answer| matches!(answer, H(..))).count(), 11);
+        answers
+    };
+    assert_eq!(hashes(1).await, hashes(usize::MAX).await);
 }
 
 // X-Q

@@ -12,11 +12,14 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// `address` is such as `127.0.0.1:2379`.
+    /// `address` is such as `127.0.0.1:2379`. HTTP/1.1 is plain HTTP, whatever the content is said
+    /// to be.
     pub(crate) async fn ask(address: &str, method: &str, path: &str) -> Self {
         let mut stream = TcpStream::connect(address).await.expect("it listens");
-        let request =
-            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/grpc\r\n\
+             Connection: close\r\n\r\n"
+        );
         stream.write_all(request.as_bytes()).await.expect("it reads");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("it answers");

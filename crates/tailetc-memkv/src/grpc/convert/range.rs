@@ -75,9 +75,7 @@ mod tests {
             sort_target: 5,
             ..PbRangeRequest::default()
         };
-        for version in [EtcdVersion::V3_4, EtcdVersion::V3_5, EtcdVersion::V3_6] {
-            assert!(range(request("a"), version).is_err());
-            assert!(range(request(""), version).is_ok());
-        }
+        assert!(range(request("a"), EtcdVersion::V3_6).is_err());
+        assert!(range(request(""), EtcdVersion::V3_6).is_ok());
     }
 }

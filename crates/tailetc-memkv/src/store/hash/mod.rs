@@ -20,7 +20,7 @@ use super::compact::Cleaning;
 use crate::errors;
 
 /// How many hashes etcd keeps of compactions.
-const MAX_STORED: usize = 10;
+pub(super) const MAX_STORED: usize = 10;
 
 /// What etcd's `HashKV` answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
