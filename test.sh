@@ -25,7 +25,7 @@ usage: ./test.sh [command]
                   TAILETC_OPERATIONS (1,000) operations, from TAILETC_FIRST_SEED (0) on; or
                   TAILETC_SEED=x alone, with its trace. docs/testing.md has more
   mutants         that the simulation finds each of the defects in tests/mutants, within
-                  TAILETC_SEEDS seeds (300)
+                  TAILETC_SEEDS seeds (600)
   chaos [args]    a cluster of three real servers, the newest or those of TAILETC_KIND (3.6, say),
                   while everything happens to it, with the arguments of the program: --minutes M,
                   --seed S, --restores false, and what `./test.sh chaos --help` lists
@@ -159,7 +159,7 @@ simulate() {
 mutants() {
     NOW=mutants
     say "defects of core that the simulation must find"
-    find_mutants "${TAILETC_SEEDS:-300}"
+    find_mutants "${TAILETC_SEEDS:-600}"
     DONE+=(mutants)
 }
 
