@@ -30,9 +30,13 @@ for _ in $(seq 100); do
     sleep 0.1
 done
 head -c 100000 /dev/zero | tr '\0' x >value
-for key in a b c d; do
-    ./etcdctl --endpoints "$url" put "$key" <value >/dev/null 2>&1 || break
+# The size counts once it is written to the database, every 100 ms.
+refused=
+for key in $(seq 50); do
+    ./etcdctl --endpoints "$url" put "$key" <value >/dev/null 2>&1 || { refused=yes && break; }
+    sleep 0.1
 done
+[ "$refused" = yes ]
 
 status() {
     curl -s -o body -w '%{http_code} %{content_type}' "$url/health$1"
